@@ -1,0 +1,160 @@
+//! Every Redis key name, one function each. A partition's names share one hash tag, so that a script's keys live on one node.
+
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{KeyId, ReservationId, TeamId, UserId};
+use crate::virtual_key::KeyHash;
+
+/// One of P independent parts of the ledger, `0 ≤ n < P`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub u16);
+
+/// The partition among `partitions` (≥ 1) that `home` (a team's, user's or key's [`RecordId`]) lives in: the first eight bytes of its
+/// SHA-256, big-endian, modulo `partitions`.
+pub fn partition_of(home: &RecordId, partitions: u16) -> Partition {
+    slot(home.as_str().as_bytes(), partitions)
+}
+
+fn slot(bytes: &[u8], partitions: u16) -> Partition {
+    let digest = Sha256::digest(bytes);
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    let slot = number.checked_rem(u64::from(partitions)).unwrap_or(0);
+    Partition(u16::try_from(slot).unwrap_or(0))
+}
+
+/// The index slot of a virtual key's hash.
+pub fn index_slot(hash: &KeyHash, partitions: u16) -> Partition {
+    slot(hash.as_bytes(), partitions)
+}
+
+/// The index slot of a model's name.
+pub fn model_slot(name: &str, partitions: u16) -> Partition {
+    slot(name.as_bytes(), partitions)
+}
+
+/// Name of a record, and of the scope whose limits it carries: `k:<key>`, `u:<user>`, `t:<team>`, `m:<team>:<user>`; bytes of an id
+/// outside `[A-Za-z0-9_.@-]` are percent-encoded, so two different records never share a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordId(String);
+
+impl RecordId {
+    /// A key's record.
+    pub fn key(id: &KeyId) -> Self {
+        Self(named("k:", id.as_str()))
+    }
+
+    /// A user's record.
+    pub fn user(id: &UserId) -> Self {
+        Self(named("u:", id.as_str()))
+    }
+
+    /// A team's record.
+    pub fn team(id: &TeamId) -> Self {
+        Self(named("t:", id.as_str()))
+    }
+
+    /// A membership's record.
+    pub fn member(team: &TeamId, user: &UserId) -> Self {
+        let mut prefix = named("m:", team.as_str());
+        prefix.push(':');
+        Self(named(&prefix, user.as_str()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn named(prefix: &str, id: &str) -> String {
+    let mut name = String::with_capacity(prefix.len().saturating_add(id.len()));
+    name.push_str(prefix);
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'@' | b'-') {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    name
+}
+
+/// Opens a partition; absent means `not_ready`.
+pub fn ready(p: Partition) -> String {
+    format!("tk:{{p{}}}:ready", p.0)
+}
+
+/// A record: [`crate::records::Versioned`] [`crate::records::Record`].
+pub fn record(p: Partition, id: &RecordId) -> String {
+    format!("tk:{{p{}}}:rec:{id}", p.0)
+}
+
+/// A scope's header: window totals, in flight, spent, held, window start, open segment.
+pub fn scope(p: Partition, id: &RecordId) -> String {
+    format!("tk:{{p{}}}:sc:{id}", p.0)
+}
+
+/// A scope's closed rate segments.
+pub fn segments(p: Partition, id: &RecordId) -> String {
+    format!("tk:{{p{}}}:sg:{id}", p.0)
+}
+
+/// A reservation.
+pub fn reservation(p: Partition, id: &ReservationId) -> String {
+    format!("tk:{{p{}}}:res:{id}", p.0)
+}
+
+/// Deadlines of live reservations (ZSET: id → Redis time in ms).
+pub fn deadlines(p: Partition) -> String {
+    format!("tk:{{p{}}}:deadlines", p.0)
+}
+
+/// Redis time of the last renewal that the partition saw.
+pub fn beat(p: Partition) -> String {
+    format!("tk:{{p{}}}:beat", p.0)
+}
+
+/// Settlement watermarks (HASH: worker → last sequence).
+pub fn watermarks(p: Partition) -> String {
+    format!("tk:{{p{}}}:wm", p.0)
+}
+
+/// The spend stream, filter → ledger.
+pub fn spend(p: Partition) -> String {
+    format!("tk:{{p{}}}:spend", p.0)
+}
+
+/// Opens an index slot.
+pub fn index_ready(i: Partition) -> String {
+    format!("tk:{{i{}}}:ready", i.0)
+}
+
+/// Where a virtual key's hash leads: [`crate::records::IndexEntry`].
+pub fn index(i: Partition, hash: &KeyHash) -> String {
+    format!("tk:{{i{}}}:ix:{hash}", i.0)
+}
+
+/// A model: [`crate::records::Versioned`] [`crate::records::ModelRecord`].
+pub fn model(i: Partition, name: &str) -> String {
+    format!("tk:{{i{}}}:model:{name}", i.0)
+}
+
+/// Proxy-wide settings, in every index slot: [`crate::records::Versioned`] [`crate::records::ProxySettings`].
+pub fn settings(i: Partition) -> String {
+    format!("tk:{{i{}}}:settings", i.0)
+}

@@ -1,0 +1,111 @@
+//! Builds one EVALSHA or EVAL command: keys first, then arguments.
+
+use super::{By, Script};
+use crate::limits::Limits;
+use crate::resp::{encode_bulk, encode_head};
+use crate::window::BudgetWindow;
+
+/// A command under construction. All keys must be given before the first argument.
+pub(super) struct Argv {
+    keys: Vec<u8>,
+    key_count: usize,
+    args: Vec<u8>,
+    arg_count: usize,
+}
+
+impl Argv {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: Vec::with_capacity(512),
+            key_count: 0,
+            args: Vec::with_capacity(512),
+            arg_count: 0,
+        }
+    }
+
+    pub(super) fn key(&mut self, name: &str) {
+        self.key_count = self.key_count.saturating_add(1);
+        encode_bulk(&mut self.keys, name.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, arg: &[u8]) {
+        self.arg_count = self.arg_count.saturating_add(1);
+        encode_bulk(&mut self.args, arg);
+    }
+
+    pub(super) fn text(&mut self, arg: &str) {
+        self.bytes(arg.as_bytes());
+    }
+
+    pub(super) fn number(&mut self, arg: u64) {
+        self.text(&arg.to_string());
+    }
+
+    pub(super) fn count(&mut self, arg: usize) {
+        self.text(&arg.to_string());
+    }
+
+    /// A limit, `-1` where there is none.
+    pub(super) fn limit(&mut self, limit: Option<u64>) {
+        match limit {
+            Some(limit) => self.number(limit),
+            None => self.text("-1"),
+        }
+    }
+
+    /// rpm, tpm, parallel, budget and the budget's window.
+    pub(super) fn limits(&mut self, limits: &Limits) {
+        self.limit(limits.rpm.map(u64::from));
+        // A limit above 2^53 cannot be told apart from 2^53 in Lua, and no minute reaches it.
+        self.limit(limits.tpm.map(|tpm| tpm.min(1 << 53)));
+        self.limit(limits.parallel.map(u64::from));
+        self.limit(limits.budget.as_ref().map(|budget| budget.max.get()));
+        self.text(&window(limits.budget.as_ref().map(|budget| &budget.window)));
+    }
+
+    /// Appends the whole command to `out`.
+    pub(super) fn finish(self, script: Script, by: By, out: &mut Vec<u8>) {
+        out.reserve(
+            self.keys
+                .len()
+                .saturating_add(self.args.len())
+                .saturating_add(80),
+        );
+        encode_head(
+            out,
+            self.key_count
+                .saturating_add(self.arg_count)
+                .saturating_add(3),
+        );
+        match by {
+            By::Hash => {
+                encode_bulk(out, b"EVALSHA");
+                encode_bulk(out, script.sha().as_bytes());
+            }
+            By::Source => {
+                encode_bulk(out, b"EVAL");
+                encode_bulk(out, script.source().as_bytes());
+            }
+        }
+        encode_bulk(out, self.key_count.to_string().as_bytes());
+        out.extend_from_slice(&self.keys);
+        out.extend_from_slice(&self.args);
+    }
+}
+
+/// A budget window as scope headers store it: `L` (never rolls, or no budget), `F<anchor>,<every>` or `C<boundary>,<boundary>…`.
+pub(super) fn window(window: Option<&BudgetWindow>) -> String {
+    match window {
+        None | Some(BudgetWindow::Lifetime) => "L".to_owned(),
+        Some(BudgetWindow::Fixed {
+            anchor_ms,
+            every_ms,
+        }) => {
+            format!("F{anchor_ms},{}", (*every_ms).max(1))
+        }
+        Some(BudgetWindow::Calendar(boundaries)) => {
+            let boundaries: Vec<String> = boundaries.iter().map(u64::to_string).collect();
+            format!("C{}", boundaries.join(","))
+        }
+    }
+}
