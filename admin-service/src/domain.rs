@@ -1,0 +1,4 @@
+//! What the words of the API mean, without database, Redis or HTTP.
+
+pub mod budget_window;
+pub mod temporary_budget;

@@ -1,0 +1,11 @@
+//! The admin service: people and policy, keys, prices and spend; the path that requests of models never take.
+//!
+//! 1. `config` reads LiteLLM's `config.yaml`, the environment and the command line.
+//! 2. `router` names every route; `caller` proves who asks; `policy` decides whether they may.
+//! 3. `store` writes the row, its audit row and its outbox row in one transaction.
+//! 4. The publisher carries outbox rows to Redis, where the filter finds them.
+//! 5. The ledger drains the spend stream back into the database.
+
+pub mod clock;
+pub mod domain;
+pub mod store;

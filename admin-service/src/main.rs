@@ -1,0 +1,3 @@
+//! The admin service's program.
+
+fn main() {}

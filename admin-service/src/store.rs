@@ -1,0 +1,295 @@
+//! The database: SQLite or PostgreSQL behind one SQL text.
+//!
+//! Decides: how transactions begin, when one is tried again, what of a database error is "not now" (503). Leaves the statements to its
+//! modules and their meaning to `domain`. Failure stance: a transaction that met a lock, a deadlock or a lost connection is repeated from its
+//! start a bounded number of times; then the caller gets [`StoreError::Unavailable`], and nothing was written.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
+use tokio::sync::{Mutex, watch};
+
+use crate::clock::Clock;
+
+pub mod outbox;
+pub mod publish_view;
+
+/// How often a transaction that met another one is tried.
+const ATTEMPTS: u32 = 8;
+/// How long a statement waits for a connection or, on SQLite, for another process's lock.
+const WAIT: Duration = Duration::from_secs(5);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The database and the signals around it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    engine: Engine,
+    clock: Clock,
+    /// SQLite has one writer: writers of this process queue here instead of polling the file's lock.
+    writer: Arc<Mutex<()>>,
+    changed: watch::Sender<u64>,
+    published: watch::Sender<u64>,
+}
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// Why the database did not answer.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Locked, gone, out of connections: the same call may work later.
+    Unavailable(String),
+    /// A row of the same key exists; the constraint's name or description.
+    Duplicate(String),
+    /// What is stored cannot be read as what it must be; says which value.
+    Corrupt(String),
+    /// Anything else the database said.
+    Failed(sqlx::Error),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(why) => write!(f, "the database is unavailable: {why}"),
+            Self::Duplicate(what) => write!(f, "a row of the same key exists: {what}"),
+            Self::Corrupt(what) => {
+                write!(f, "the database holds a value that cannot be read: {what}")
+            }
+            Self::Failed(error) => write!(f, "the database refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Duplicate(database.message().to_owned())
+            }
+            sqlx::Error::Database(database) if is_passing(database.code().as_deref()) => {
+                Self::Unavailable(database.message().to_owned())
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => Self::Unavailable(error.to_string()),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Whether an engine's error code says "not now": SQLite's BUSY and LOCKED (with their extended forms), `PostgreSQL`'s serialisation failures,
+/// deadlocks, connection and shut-down classes.
+fn is_passing(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if let Ok(number) = code.parse::<u32>()
+        && code.len() < 5
+    {
+        return matches!(number & 0xff, 5 | 6);
+    }
+    matches!(
+        code,
+        "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03"
+    ) || code.starts_with("08")
+}
+
+/// An error of a transaction's work that knows whether repeating the work may help.
+pub trait Passing: From<StoreError> {
+    /// Whether the same work may succeed when repeated.
+    fn is_passing(&self) -> bool;
+}
+
+impl Passing for StoreError {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// Work for one transaction, as a value: it may be applied several times, everything it did being undone between.
+pub trait Change: Sync {
+    /// What it answers.
+    type Answer: Send;
+    /// Why it did not happen; the transaction is rolled back.
+    type Error: Passing + Send;
+
+    /// Does the work in `tx`. It must not act on anything else.
+    fn apply(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Answer, Self::Error>> + Send;
+}
+
+/// An open transaction. Everything written in it is seen by others at once, or never.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Any>,
+    now_us: u64,
+    outbox: Vec<String>,
+}
+
+impl Tx {
+    /// The connection, for a statement.
+    pub fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+
+    /// The time of the transaction: the same for all its rows.
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+}
+
+/// What a committed transaction left to be published.
+#[derive(Debug)]
+pub struct Committed<T> {
+    /// What the work answered.
+    pub value: T,
+    /// Ids of the outbox rows that it wrote.
+    pub outbox: Vec<String>,
+}
+
+impl Store {
+    /// Opens `sqlite:path`, `sqlite::memory:` is refused (every connection would see another database), or `postgres://…`.
+    pub async fn connect(url: &str, connections: u32, clock: Clock) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let engine = engine_of(url)?;
+        let options = AnyConnectOptions::from_str(&url_for(engine, url))?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections.max(2))
+            .acquire_timeout(WAIT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if engine == Engine::Sqlite {
+                        connection
+                            .execute(
+                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                 PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON",
+                            )
+                            .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        Ok(Self {
+            pool,
+            engine,
+            clock,
+            writer: Arc::new(Mutex::new(())),
+            changed: watch::Sender::new(0),
+            published: watch::Sender::new(0),
+        })
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let _turn = self.turn().await;
+        MIGRATIONS
+            .run(&self.pool)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
+                other => StoreError::Failed(sqlx::Error::Migrate(Box::new(other))),
+            })
+    }
+
+    /// The clock that stamps rows.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Which database it is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// A connection for reading.
+    pub async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.read().await?.ping().await?)
+    }
+
+    /// Applies a change in a transaction and commits it if it answers `Ok`.
+    pub async fn write<C: Change>(&self, change: &C) -> Result<Committed<C::Answer>, C::Error> {
+        let mut attempt = 1;
+        loop {
+            match self.try_write(change).await {
+                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                    tracing::debug!(attempt, "a transaction met another one and is repeated");
+                    attempt += 1;
+                    tokio::task::yield_now().await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_write<C: Change>(&self, change: &C) -> Result<Committed<C::Answer>, C::Error> {
+        let _turn = self.turn().await;
+        let begun = match self.engine {
+            // Immediate: a deferred transaction that first reads and then writes fails when another one wrote in between.
+            Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => self.pool.begin().await,
+        };
+        let inner = begun.map_err(StoreError::from)?;
+        let mut tx = Tx {
+            inner,
+            now_us: self.clock.now_us(),
+            outbox: Vec::new(),
+        };
+        let value = change.apply(&mut tx).await?;
+        let Tx { inner, outbox, .. } = tx;
+        inner.commit().await.map_err(StoreError::from)?;
+        if !outbox.is_empty() {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        Ok(Committed { value, outbox })
+    }
+
+    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.engine {
+            Engine::Sqlite => Some(self.writer.lock().await),
+            Engine::Postgres => None,
+        }
+    }
+}
+
+fn engine_of(url: &str) -> Result<Engine, StoreError> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "postgres" | "postgresql" => Ok(Engine::Postgres),
+        "sqlite" if !url.contains(":memory:") => Ok(Engine::Sqlite),
+        _ => Err(StoreError::Failed(sqlx::Error::Configuration(
+            "expected postgres://… or sqlite:<path of a file>".into(),
+        ))),
+    }
+}
+
+/// SQLite creates its file where there is none.
+fn url_for(engine: Engine, url: &str) -> String {
+    match engine {
+        Engine::Sqlite if !url.contains("mode=") => {
+            format!("{url}{}mode=rwc", if url.contains('?') { '&' } else { '?' })
+        }
+        Engine::Sqlite | Engine::Postgres => url.to_owned(),
+    }
+}

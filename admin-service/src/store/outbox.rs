@@ -1,0 +1,237 @@
+//! The outbox: what of the database Redis does not know yet. A row is written in the transaction of its change; the publisher deletes it once
+//! Redis holds that revision or a later one. Publishing twice is harmless, because Redis keeps the higher revision.
+
+use std::time::Duration;
+
+use contract::id::Rev;
+use sqlx::{AssertSqlSafe, Row};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Change, Store, StoreError, Tx};
+
+/// What kind of object changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A virtual key; the object is its `key_id`.
+    Key,
+    /// A user.
+    User,
+    /// A team.
+    Team,
+    /// A membership; the object is [`member_object`].
+    Member,
+    /// Models, prices or settings; the object is free.
+    Catalogue,
+}
+
+impl Kind {
+    /// The kind as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Team => "team",
+            Self::Member => "member",
+            Self::Catalogue => "catalogue",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        [
+            Self::Key,
+            Self::User,
+            Self::Team,
+            Self::Member,
+            Self::Catalogue,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| StoreError::Corrupt(format!("outbox.kind = {text:?}")))
+    }
+}
+
+/// One thing to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The row's id; ids grow with time.
+    pub id: String,
+    /// What kind of object.
+    pub kind: Kind,
+    /// Which object.
+    pub object_id: String,
+    /// The revision that must at least be in Redis.
+    pub rev: Rev,
+    /// When the change was made, microseconds since the epoch.
+    pub created_us: u64,
+}
+
+/// The object of a membership: a JSON array of team and user, so that no two memberships share a name.
+pub fn member_object(team_id: &str, user_id: &str) -> String {
+    serde_json::json!([team_id, user_id]).to_string()
+}
+
+/// Team and user of [`member_object`].
+pub fn parse_member_object(object_id: &str) -> Result<(String, String), StoreError> {
+    serde_json::from_str(object_id)
+        .map_err(|_| StoreError::Corrupt(format!("outbox.object_id = {object_id:?}")))
+}
+
+impl Tx {
+    /// Notes that an object must be published at `rev` or later.
+    pub async fn publish(
+        &mut self,
+        kind: Kind,
+        object_id: &str,
+        rev: Rev,
+    ) -> Result<(), StoreError> {
+        let id = time_ordered_id(self.now_us);
+        sqlx::query(
+            "INSERT INTO outbox (id, kind, object_id, rev, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(id.as_str())
+        .bind(kind.as_str())
+        .bind(object_id)
+        .bind(signed(rev.get()))
+        .bind(signed(self.now_us))
+        .execute(self.connection())
+        .await?;
+        self.outbox.push(id);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Wakes whenever a transaction that wrote outbox rows was committed by this process.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Wakes whoever waits for a change, as if one had been made: for a publisher that starts, or that found Redis again.
+    pub fn wake_publisher(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until none of `ids` is in the outbox any more. Answers `false` when `at_most` passed first.
+    pub async fn wait_published(&self, ids: &[String], at_most: Duration) -> bool {
+        let mut published = self.published.subscribe();
+        tokio::time::timeout(at_most, async {
+            loop {
+                if let Ok(false) = self.any_pending(ids).await {
+                    return;
+                }
+                if published.changed().await.is_err() {
+                    return;
+                }
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    async fn any_pending(&self, ids: &[String]) -> Result<bool, StoreError> {
+        for id in ids {
+            let row = sqlx::query("SELECT id FROM outbox WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&mut *self.read().await?)
+                .await?;
+            if row.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The oldest rows, at most `limit`.
+pub async fn pending(store: &Store, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    sqlx::query("SELECT id, kind, object_id, rev, created_at FROM outbox ORDER BY id LIMIT $1")
+        .bind(i64::from(limit))
+        .fetch_all(&mut *store.read().await?)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(Entry {
+                id: row.try_get("id")?,
+                kind: Kind::parse(row.try_get("kind")?)?,
+                object_id: row.try_get("object_id")?,
+                rev: rev(row.try_get("rev")?)?,
+                created_us: unsigned(row.try_get("created_at")?),
+            })
+        })
+        .collect()
+}
+
+/// How many rows wait, and when the oldest was written (microseconds since the epoch).
+pub async fn backlog(store: &Store) -> Result<(u64, Option<u64>), StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS waiting, MIN(created_at) AS oldest FROM outbox")
+        .fetch_one(&mut *store.read().await?)
+        .await?;
+    Ok((
+        unsigned(row.try_get("waiting")?),
+        row.try_get::<Option<i64>, _>("oldest")?.map(unsigned),
+    ))
+}
+
+/// Forgets rows that Redis holds, and wakes those who wait for them.
+pub async fn done(store: &Store, ids: &[String]) -> Result<(), StoreError> {
+    for ids in ids.chunks(500) {
+        store.write(&Forget { ids }).await?;
+    }
+    store.published.send_modify(|count| *count += 1);
+    Ok(())
+}
+
+struct Forget<'a> {
+    ids: &'a [String],
+}
+
+impl Change for Forget<'_> {
+    type Answer = ();
+    type Error = StoreError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let places = placeholders(1, self.ids.len());
+        let mut query = sqlx::query(AssertSqlSafe(format!(
+            "DELETE FROM outbox WHERE id IN ({places})"
+        )));
+        for id in self.ids {
+            query = query.bind(id.as_str());
+        }
+        query.execute(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+/// `$first, $first+1, …`: placeholders that both databases read.
+pub fn placeholders(first: usize, count: usize) -> String {
+    (first..first + count)
+        .map(|at| format!("${at}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// An id that sorts by time: UUID version 7 with the transaction's time.
+pub fn time_ordered_id(now_us: u64) -> String {
+    let seconds = now_us / 1_000_000;
+    let nanos = u32::try_from(now_us % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
+}
+
+/// A number as the database's BIGINT holds it.
+pub fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A BIGINT that is never negative.
+pub fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A stored revision.
+pub fn rev(number: i64) -> Result<Rev, StoreError> {
+    u64::try_from(number)
+        .ok()
+        .and_then(Rev::new)
+        .ok_or_else(|| StoreError::Corrupt(format!("rev = {number}")))
+}

@@ -1,0 +1,551 @@
+//! What Redis must hold about each key, user, team and membership, read from their rows.
+//!
+//! Decides: how rows become records. Leaves what to read when, partitions and the writing to the publisher. Failure stance: a row that cannot
+//! be read is an error that names it, never a record with a limit missing.
+//!
+//! A key may name a user, team or membership that has no row. Its index entry names their records all the same, so that a row made later needs
+//! no change of the entry; the absent ones come [`PublishedKey::beside`] the key as records without limits, at a revision below any row's.
+
+use contract::id::{KeyId, Rev, TeamId, UserId};
+use contract::records::{IndexEntry, KeyRecord, MemberRecord, Record, TeamRecord, UserRecord};
+use contract::redis_key::{RecordId, partition_of};
+use contract::virtual_key::KeyHash;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::outbox::{Kind, parse_member_object, rev, signed, unsigned};
+use super::{Store, StoreError};
+use crate::domain::budget_window::WindowRules;
+
+mod rows;
+
+use rows::{KEY_ROWS, MEMBER_ROWS, TEAM_ROWS, USER_ROWS};
+
+/// One object as Redis must hold it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// A key: an index entry and a record.
+    Key(Box<PublishedKey>),
+    /// A user, team or membership: a record.
+    Record(PublishedRecord),
+}
+
+/// A key, or what is left of a deleted one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedKey {
+    /// The key's hash: the index entry's name.
+    pub hash: KeyHash,
+    /// Revision of entry and record.
+    pub rev: Rev,
+    /// Name of the key's own record.
+    pub id: RecordId,
+    /// What the key's home partition is computed from: its team, else its user, else itself.
+    pub home: RecordId,
+    /// The entry's records: the key's own, then user's, team's, membership's.
+    pub records: Vec<RecordId>,
+    /// [`Record::Key`], or [`Record::Deleted`].
+    pub record: Record,
+    /// Stand-ins for owners that have no row. They go to the key's home.
+    pub beside: Vec<PublishedRecord>,
+}
+
+impl PublishedKey {
+    /// The index entry among `partitions`.
+    pub fn entry(&self, partitions: u16) -> IndexEntry {
+        IndexEntry {
+            home: partition_of(&self.home, partitions),
+            records: self.records.clone(),
+            until_ms: None,
+        }
+    }
+}
+
+/// A user, team or membership, or what is left of a deleted one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedRecord {
+    /// The record's name.
+    pub id: RecordId,
+    /// Its revision.
+    pub rev: Rev,
+    /// What the partitions that hold it are computed from: a team's own name; for a user its own and the teams in which it has keys.
+    pub homes: Vec<RecordId>,
+    /// The record.
+    pub record: Record,
+}
+
+/// Where a page begins: after the object that the last page ended with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct After {
+    first: String,
+    second: String,
+}
+
+/// A page of objects, and where the next one begins; `None` after the last.
+pub type Page = (Vec<Published>, Option<After>);
+
+/// Reads objects for the publisher.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishView<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// How budget windows are computed.
+    pub rules: &'a WindowRules,
+}
+
+impl PublishView<'_> {
+    /// The object of an outbox row, or its tombstone. `None` where there is neither: nothing to publish. Catalogue rows have no object here.
+    pub async fn object(
+        &self,
+        kind: Kind,
+        object_id: &str,
+    ) -> Result<Option<Published>, StoreError> {
+        let found = match kind {
+            Kind::Key => self.key(object_id).await?,
+            Kind::User => self.user(object_id).await?,
+            Kind::Team => self.team(object_id).await?,
+            Kind::Member => {
+                let (team, user) = parse_member_object(object_id)?;
+                self.member(&team, &user).await?
+            }
+            Kind::Catalogue => return Ok(None),
+        };
+        match found {
+            Some(found) => Ok(Some(found)),
+            None => self.tombstone(kind, object_id).await,
+        }
+    }
+
+    async fn key(&self, key_id: &str) -> Result<Option<Published>, StoreError> {
+        let rows = self
+            .select(KEY_ROWS, "WHERE k.key_id = $1", &[key_id], 1)
+            .await?;
+        rows.first().map(|row| self.read_key(row)).transpose()
+    }
+
+    async fn user(&self, user_id: &str) -> Result<Option<Published>, StoreError> {
+        let rows = self
+            .select(USER_ROWS, "WHERE user_id = $1", &[user_id], 1)
+            .await?;
+        Ok(self.read_users(&rows).await?.pop())
+    }
+
+    async fn team(&self, team_id: &str) -> Result<Option<Published>, StoreError> {
+        let rows = self
+            .select(TEAM_ROWS, "WHERE team_id = $1", &[team_id], 1)
+            .await?;
+        rows.first().map(|row| self.read_team(row)).transpose()
+    }
+
+    async fn member(&self, team_id: &str, user_id: &str) -> Result<Option<Published>, StoreError> {
+        let only = "WHERE m.team_id = $1 AND m.user_id = $2";
+        let rows = self
+            .select(MEMBER_ROWS, only, &[team_id, user_id], 1)
+            .await?;
+        rows.first().map(|row| self.read_member(row)).transpose()
+    }
+
+    /// At most `limit` objects of a kind, in the order of their ids. Tombstones are apart: [`PublishView::tombstones`].
+    pub async fn page(&self, kind: Kind, after: &After, limit: u32) -> Result<Page, StoreError> {
+        let first = after.first.as_str();
+        let (rows, objects) = match kind {
+            Kind::Key => {
+                let page = "WHERE k.key_id > $1 ORDER BY k.key_id";
+                let rows = self.select(KEY_ROWS, page, &[first], limit).await?;
+                let keys = rows
+                    .iter()
+                    .map(|row| self.read_key(row))
+                    .collect::<Result<_, _>>()?;
+                (rows, keys)
+            }
+            Kind::User => {
+                let page = "WHERE user_id > $1 ORDER BY user_id";
+                let rows = self.select(USER_ROWS, page, &[first], limit).await?;
+                let users = self.read_users(&rows).await?;
+                (rows, users)
+            }
+            Kind::Team => {
+                let page = "WHERE team_id > $1 ORDER BY team_id";
+                let rows = self.select(TEAM_ROWS, page, &[first], limit).await?;
+                let teams = rows
+                    .iter()
+                    .map(|row| self.read_team(row))
+                    .collect::<Result<_, _>>()?;
+                (rows, teams)
+            }
+            Kind::Member => {
+                let page = "WHERE m.team_id > $1 OR (m.team_id = $1 AND m.user_id > $2) \
+                            ORDER BY m.team_id, m.user_id";
+                let rows = self
+                    .select(MEMBER_ROWS, page, &[first, &after.second], limit)
+                    .await?;
+                let all = rows
+                    .iter()
+                    .map(|row| self.read_member(row))
+                    .collect::<Result<_, _>>()?;
+                (rows, all)
+            }
+            Kind::Catalogue => (Vec::new(), Vec::new()),
+        };
+        let next = match rows.last() {
+            Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
+                let second = if kind == Kind::Member {
+                    last.try_get(1)?
+                } else {
+                    String::new()
+                };
+                Some(After {
+                    first: last.try_get(0)?,
+                    second,
+                })
+            }
+            _ => None,
+        };
+        Ok((objects, next))
+    }
+
+    /// At most `limit` tombstones of a kind. A Redis that was emptied needs none of them.
+    pub async fn tombstones(
+        &self,
+        kind: Kind,
+        after: &After,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let rows = sqlx::query(
+            "SELECT object_id, rev, token, user_id, team_id FROM tombstones \
+             WHERE kind = $1 AND object_id > $2 ORDER BY object_id LIMIT $3",
+        )
+        .bind(kind.as_str())
+        .bind(after.first.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.store.read().await?)
+        .await?;
+        let objects = rows
+            .iter()
+            .map(|row| read_tombstone(kind, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = match rows.last() {
+            Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
+                Some(After {
+                    first: last.try_get("object_id")?,
+                    second: String::new(),
+                })
+            }
+            _ => None,
+        };
+        Ok((objects, next))
+    }
+
+    async fn tombstone(
+        &self,
+        kind: Kind,
+        object_id: &str,
+    ) -> Result<Option<Published>, StoreError> {
+        sqlx::query(
+            "SELECT object_id, rev, token, user_id, team_id FROM tombstones \
+             WHERE kind = $1 AND object_id = $2",
+        )
+        .bind(kind.as_str())
+        .bind(object_id)
+        .fetch_optional(&mut *self.store.read().await?)
+        .await?
+        .map(|row| read_tombstone(kind, &row))
+        .transpose()
+    }
+
+    async fn select(
+        &self,
+        columns: &str,
+        which: &str,
+        values: &[&str],
+        limit: u32,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        // Both parts are constants of this module; every value is bound.
+        let statement = format!("{columns} {which} LIMIT ${}", values.len() + 1);
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in values {
+            query = query.bind((*value).to_owned());
+        }
+        Ok(query
+            .bind(i64::from(limit))
+            .fetch_all(&mut *self.store.read().await?)
+            .await?)
+    }
+
+    fn read_key(&self, row: &AnyRow) -> Result<Published, StoreError> {
+        let key_id: String = row.try_get("key_id")?;
+        let id = KeyId::new(key_id);
+        let user = row
+            .try_get::<Option<String>, _>("user_id")?
+            .map(UserId::new);
+        let team = row
+            .try_get::<Option<String>, _>("team_id")?
+            .map(TeamId::new);
+        let own = RecordId::key(&id);
+        let record = Record::Key(KeyRecord {
+            display: row.try_get("key_name")?,
+            alias: row.try_get("key_alias")?,
+            blocked: rows::flag(row, "blocked")?,
+            expires_ms: rows::time_ms(row, "expires")?,
+            models: rows::json(row, "models")?,
+            aliases: rows::json(row, "aliases")?,
+            allowed_routes: rows::json(row, "allowed_routes")?,
+            user: user.clone(),
+            team: team.clone(),
+            master: row.try_get::<Option<String>, _>("key_type")?.as_deref()
+                == Some(MASTER_KEY_TYPE),
+            limits: rows::key_limits(row, self.store.clock().now_us(), self.rules)?,
+            id,
+        });
+        Ok(Published::Key(Box::new(PublishedKey {
+            hash: rows::hash(row)?,
+            rev: rev(row.try_get("rev")?)?,
+            home: home(&own, user.as_ref(), team.as_ref()),
+            records: names(&own, user.as_ref(), team.as_ref()),
+            beside: beside(row, user, team)?,
+            id: own,
+            record,
+        })))
+    }
+
+    async fn read_users(&self, rows: &[AnyRow]) -> Result<Vec<Published>, StoreError> {
+        let mut objects = Vec::with_capacity(rows.len());
+        for row in rows {
+            let user_id: String = row.try_get("user_id")?;
+            let id = UserId::new(user_id.as_str());
+            let own = RecordId::user(&id);
+            let mut homes = vec![own.clone()];
+            for team in rows::teams_with_keys(self.store, &user_id).await? {
+                homes.push(RecordId::team(&TeamId::new(team)));
+            }
+            let role: Option<String> = row.try_get("user_role")?;
+            let record = Record::User(UserRecord {
+                id,
+                blocked: rows::flag(row, "blocked")?,
+                may_call_models: role.as_deref() != Some("proxy_admin_viewer"),
+                models: rows::json(row, "models")?,
+                limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
+            });
+            let rev = rev(row.try_get("rev")?)?;
+            objects.push(Published::Record(PublishedRecord {
+                id: own,
+                rev,
+                homes,
+                record,
+            }));
+        }
+        Ok(objects)
+    }
+
+    fn read_team(&self, row: &AnyRow) -> Result<Published, StoreError> {
+        let id = TeamId::new(row.try_get::<String, _>("team_id")?);
+        let own = RecordId::team(&id);
+        let record = Record::Team(TeamRecord {
+            alias: row.try_get("team_alias")?,
+            blocked: rows::flag(row, "blocked")?,
+            models: rows::json(row, "models")?,
+            aliases: rows::json(row, "model_aliases")?,
+            limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
+            id,
+        });
+        let rev = rev(row.try_get("rev")?)?;
+        Ok(Published::Record(PublishedRecord {
+            id: own.clone(),
+            rev,
+            homes: vec![own],
+            record,
+        }))
+    }
+
+    fn read_member(&self, row: &AnyRow) -> Result<Published, StoreError> {
+        let team = TeamId::new(row.try_get::<String, _>("team_id")?);
+        let user = UserId::new(row.try_get::<String, _>("user_id")?);
+        Ok(Published::Record(PublishedRecord {
+            id: RecordId::member(&team, &user),
+            rev: rev(row.try_get("rev")?)?,
+            homes: vec![RecordId::team(&team)],
+            record: Record::Member(MemberRecord {
+                limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
+                team,
+                user,
+            }),
+        }))
+    }
+}
+
+/// The `key_type` of the master key's row.
+pub const MASTER_KEY_TYPE: &str = "master";
+
+fn home(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>) -> RecordId {
+    team.map(RecordId::team)
+        .or_else(|| user.map(RecordId::user))
+        .unwrap_or_else(|| own.clone())
+}
+
+fn names(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>) -> Vec<RecordId> {
+    let mut names = vec![own.clone()];
+    names.extend(user.map(RecordId::user));
+    names.extend(team.map(RecordId::team));
+    if let (Some(team), Some(user)) = (team, user) {
+        names.push(RecordId::member(team, user));
+    }
+    names
+}
+
+/// Records for owners that have no row: the joined columns say which.
+fn beside(
+    row: &AnyRow,
+    user: Option<UserId>,
+    team: Option<TeamId>,
+) -> Result<Vec<PublishedRecord>, StoreError> {
+    let mut all = Vec::new();
+    let mut add = |column: &str, id: RecordId, record: Record| -> Result<(), StoreError> {
+        // The column holds the row's revision: absent without a row. A tombstone's revision must be passed, or the deletion stands.
+        if row.try_get::<Option<i64>, _>(column)?.is_none() {
+            let dead = row.try_get::<Option<i64>, _>(format!("{column}_dead").as_str())?;
+            let rev = rev(dead.unwrap_or(0) + 1)?;
+            all.push(PublishedRecord {
+                homes: Vec::new(),
+                id,
+                rev,
+                record,
+            });
+        }
+        Ok(())
+    };
+    if let Some(user) = user.clone() {
+        let record = UserRecord {
+            id: user.clone(),
+            blocked: false,
+            may_call_models: true,
+            models: Vec::new(),
+            limits: contract::limits::Limits::default(),
+        };
+        add("user_rev", RecordId::user(&user), Record::User(record))?;
+    }
+    if let Some(team) = team.clone() {
+        let record = TeamRecord {
+            id: team.clone(),
+            alias: None,
+            blocked: false,
+            models: Vec::new(),
+            aliases: std::collections::BTreeMap::new(),
+            limits: contract::limits::Limits::default(),
+        };
+        add("team_rev", RecordId::team(&team), Record::Team(record))?;
+    }
+    if let (Some(team), Some(user)) = (team, user) {
+        let limits = contract::limits::Limits::default();
+        let id = RecordId::member(&team, &user);
+        add(
+            "member_rev",
+            id,
+            Record::Member(MemberRecord { team, user, limits }),
+        )?;
+    }
+    Ok(all)
+}
+
+fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, StoreError> {
+    let object_id: String = row.try_get("object_id")?;
+    let rev = rev(row.try_get("rev")?)?;
+    let deleted = |id: RecordId, homes| {
+        Published::Record(PublishedRecord {
+            id,
+            rev,
+            homes,
+            record: Record::Deleted,
+        })
+    };
+    match kind {
+        Kind::Key => {
+            let user = row
+                .try_get::<Option<String>, _>("user_id")?
+                .map(UserId::new);
+            let team = row
+                .try_get::<Option<String>, _>("team_id")?
+                .map(TeamId::new);
+            let id = RecordId::key(&KeyId::new(object_id));
+            Ok(Published::Key(Box::new(PublishedKey {
+                hash: rows::hash(row)?,
+                rev,
+                home: home(&id, user.as_ref(), team.as_ref()),
+                records: vec![id.clone()],
+                record: Record::Deleted,
+                beside: Vec::new(),
+                id,
+            })))
+        }
+        Kind::User => {
+            let id = RecordId::user(&UserId::new(object_id));
+            Ok(deleted(id.clone(), vec![id]))
+        }
+        Kind::Team => {
+            let id = RecordId::team(&TeamId::new(object_id));
+            Ok(deleted(id.clone(), vec![id]))
+        }
+        Kind::Member => {
+            let (team, user) = parse_member_object(&object_id)?;
+            let (team, user) = (TeamId::new(team), UserId::new(user));
+            Ok(deleted(
+                RecordId::member(&team, &user),
+                vec![RecordId::team(&team)],
+            ))
+        }
+        Kind::Catalogue => Err(StoreError::Corrupt(format!(
+            "tombstones.kind of {object_id:?}"
+        ))),
+    }
+}
+
+/// The revision of a row that is made now: above whatever the same id had before it was deleted, and above a stand-in's.
+pub async fn first_rev(tx: &mut super::Tx, kind: Kind, object_id: &str) -> Result<Rev, StoreError> {
+    let dead = sqlx::query("SELECT rev FROM tombstones WHERE kind = $1 AND object_id = $2")
+        .bind(kind.as_str())
+        .bind(object_id)
+        .fetch_optional(tx.connection())
+        .await?;
+    let now_us = tx.now_us();
+    let old = match dead {
+        Some(row) => Rev::new(unsigned(row.try_get::<i64, _>("rev")?) + 1).unwrap_or_default(),
+        None => Rev::default(),
+    };
+    Ok(old.next(now_us))
+}
+
+/// Leaves a tombstone: `old` is the revision of the row that is deleted in the same transaction. Answers the tombstone's.
+pub async fn bury(tx: &mut super::Tx, grave: &Grave<'_>) -> Result<Rev, StoreError> {
+    let rev = grave.old.next(tx.now_us());
+    sqlx::query(
+        "INSERT INTO tombstones (kind, object_id, rev, token, user_id, team_id) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (kind, object_id) DO UPDATE SET rev = excluded.rev, token = excluded.token, \
+         user_id = excluded.user_id, team_id = excluded.team_id",
+    )
+    .bind(grave.kind.as_str())
+    .bind(grave.object_id)
+    .bind(signed(rev.get()))
+    .bind(grave.token)
+    .bind(grave.user_id)
+    .bind(grave.team_id)
+    .execute(tx.connection())
+    .await?;
+    tx.publish(grave.kind, grave.object_id, rev).await?;
+    Ok(rev)
+}
+
+/// What is deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct Grave<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Which.
+    pub object_id: &'a str,
+    /// The deleted row's revision.
+    pub old: Rev,
+    /// A key's hash.
+    pub token: Option<&'a str>,
+    /// A key's user.
+    pub user_id: Option<&'a str>,
+    /// A key's team.
+    pub team_id: Option<&'a str>,
+}

@@ -1,0 +1,3 @@
+//! The admin service as its callers see it, on SQLite and on PostgreSQL.
+
+fn main() {}
