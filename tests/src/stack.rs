@@ -1,0 +1,214 @@
+//! The whole product on this machine: one handle, every part a process of its own.
+//!
+//! 1. Builds the filter (wasm) and the admin service.
+//! 2. Starts the scripted upstream unless the providers are somewhere else, then Redis, the admin service, and the Envoys.
+//! 3. Is ready when every part has said so: a line that it prints, or its own health endpoint.
+//!
+//! Ports are the kernel's choice; a part that is restarted keeps its own. All files are in one data folder. Dropping the handle kills what
+//! is left; [`Stack::stop`] ends it in order.
+
+mod admin;
+mod bootstrap;
+mod build;
+mod envoy;
+mod postgres;
+mod redis;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value};
+
+use crate::client::Client;
+use crate::upstream::{Remember, Upstream};
+pub use admin::Admin;
+pub use bootstrap::Providers;
+pub use build::Programs;
+pub use envoy::{Envoy, Settings};
+pub use postgres::Postgres;
+pub use redis::Redis;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Envoys.
+    pub envoys: usize,
+    /// Workers of each.
+    pub workers: u32,
+    /// Where LLM calls go.
+    pub providers: Providers,
+    /// LiteLLM's config.yaml for the admin service.
+    pub config: Option<PathBuf>,
+    /// The admin service's database; SQLite in the data folder where it is not said.
+    pub database: Option<String>,
+    /// A Redis that runs already.
+    pub redis: Option<String>,
+    /// Whether the admin service is built optimised.
+    pub release: bool,
+    /// Folder of everything that is kept.
+    pub data: PathBuf,
+    /// Key of the administrator.
+    pub master_key: String,
+    /// Fields of the filter's configuration that differ from the shipped one.
+    pub filter: Map<String, Value>,
+    /// Whether the scripted upstream remembers calls.
+    pub remember: Remember,
+}
+
+impl Options {
+    /// One Envoy with one worker, and the scripted upstream.
+    pub fn new(data: &Path, master_key: &str) -> Self {
+        Self {
+            envoys: 1,
+            workers: 1,
+            providers: Providers::Scripted,
+            config: None,
+            database: None,
+            redis: None,
+            release: false,
+            data: data.to_owned(),
+            master_key: master_key.to_owned(),
+            filter: Map::new(),
+            remember: Remember::Calls,
+        }
+    }
+}
+
+/// The running product.
+#[derive(Debug)]
+pub struct Stack {
+    /// The proxies, in the order of their start.
+    pub envoys: Vec<Envoy>,
+    /// The admin service.
+    pub admin: Admin,
+    /// The Redis that was started; none where one was given.
+    pub redis: Option<Redis>,
+    /// Its URL in any case.
+    pub redis_url: String,
+    /// The scripted upstream; none where calls go somewhere else.
+    pub upstream: Option<Upstream>,
+    /// Key of the administrator.
+    pub master_key: String,
+    /// For calls to any part.
+    pub client: Client,
+}
+
+impl Stack {
+    /// Builds and starts everything; when it returns, the first request can be sent.
+    pub async fn start(options: &Options) -> Result<Self> {
+        let programs = Programs::build(options.release)?;
+        Self::start_built(options, &programs).await
+    }
+
+    /// Starts everything from programs that are built.
+    pub async fn start_built(options: &Options, programs: &Programs) -> Result<Self> {
+        for folder in ["", "logs"] {
+            let folder = options.data.join(folder);
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let upstream = match &options.providers {
+            Providers::Scripted => Some(Upstream::start(options.remember)?),
+            Providers::Elsewhere(_) | Providers::Real => None,
+        };
+        let redis = match &options.redis {
+            None => Some(Redis::start(&programs.redis, &options.data).await?),
+            Some(_) => None,
+        };
+        let redis_url = match (&options.redis, &redis) {
+            (Some(url), _) => url.clone(),
+            (None, Some(redis)) => redis.url(),
+            (None, None) => String::new(),
+        };
+        let client = Client::default();
+        let admin = Admin::start(&programs.admin, options, &redis_url, &client).await?;
+        let providers = match &upstream {
+            Some(upstream) => Providers::Elsewhere(upstream.url()),
+            None => options.providers.clone(),
+        };
+        let mut envoys = Vec::with_capacity(options.envoys);
+        for number in 0..options.envoys {
+            let settings = Settings {
+                name: format!("envoy-{number}"),
+                workers: options.workers,
+                wasm: programs.wasm.clone(),
+                redis_url: redis_url.clone(),
+                providers: providers.clone(),
+                filter: options.filter.clone(),
+                data: options.data.clone(),
+            };
+            envoys.push(Envoy::start(&programs.envoy, settings, &client).await?);
+        }
+        let master_key = options.master_key.clone();
+        Ok(Self {
+            envoys,
+            admin,
+            redis,
+            redis_url,
+            upstream,
+            master_key,
+            client,
+        })
+    }
+
+    /// Calls the admin service as the administrator.
+    pub async fn post_admin(&self, path: &str, body: &Value) -> Result<Value> {
+        let reply = self
+            .client
+            .post(
+                &format!("{}{path}", self.admin.url()),
+                Some(&self.master_key),
+                body,
+            )
+            .await?;
+        reply
+            .good()
+            .with_context(|| format!("POST {path} with {body}"))
+    }
+
+    /// Reads from the admin service as the administrator.
+    pub async fn get_admin(&self, path: &str) -> Result<Value> {
+        let reply = self
+            .client
+            .get(
+                &format!("{}{path}", self.admin.url()),
+                Some(&self.master_key),
+            )
+            .await?;
+        reply.good().with_context(|| format!("GET {path}"))
+    }
+
+    /// A new virtual key with these fields of `/key/generate`.
+    pub async fn key(&self, fields: &Value) -> Result<String> {
+        let made = self.post_admin("/key/generate", fields).await?;
+        made.get("key")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .with_context(|| format!("/key/generate gave no key: {made}"))
+    }
+
+    /// Ends everything in order: no new calls, then policy and ledger, then the store.
+    pub async fn stop(self) -> Result<()> {
+        for envoy in &self.envoys {
+            envoy.process().stop(Duration::from_secs(2)).await?;
+        }
+        self.admin.process().stop(Duration::from_secs(10)).await?;
+        if let Some(redis) = &self.redis {
+            redis.process().stop(Duration::from_secs(10)).await?;
+        }
+        Ok(())
+    }
+
+    /// The ends of all logs, for a failure's message.
+    pub fn tails(&self, lines: usize) -> String {
+        let mut processes = vec![self.admin.process()];
+        processes.extend(self.redis.as_ref().map(Redis::process));
+        processes.extend(self.envoys.iter().map(Envoy::process));
+        let tails: Vec<String> = processes
+            .iter()
+            .map(|process| process.tail(lines))
+            .collect();
+        tails.join("\n")
+    }
+}

@@ -1,0 +1,203 @@
+//! Envoy's bootstrap: the product's own `envoy/envoy.yaml`, with only the places changed that depend on this machine (ports, paths,
+//! addresses) and what a test asks for. There is no second copy of the configuration.
+//!
+//! A place that is to be changed and is not there is an error that names it: the file has moved on and this has to follow.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value, json};
+
+use crate::setup;
+
+/// Name of the listener that clients call.
+pub const LISTENER: &str = "llm";
+
+/// Clusters that are no LLM provider.
+const REDIS: &str = "redis";
+const BRIDGE: &str = "redis_bridge";
+
+/// Where LLM calls go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Providers {
+    /// To a scripted upstream that the stack starts.
+    Scripted,
+    /// All of them to one `http://` or `https://` URL.
+    Elsewhere(String),
+    /// To the providers themselves, with the keys in the environment.
+    Real,
+}
+
+/// What to change.
+#[derive(Debug)]
+pub struct Edits<'a> {
+    /// The filter's module.
+    pub wasm: &'a Path,
+    /// Redis.
+    pub redis_url: &'a str,
+    /// Where LLM calls go.
+    pub providers: &'a Providers,
+    /// Fields of the filter's configuration.
+    pub filter: &'a Map<String, Value>,
+    /// Port of the proxy; 0 for a free one.
+    pub port: u16,
+    /// Port of Envoy's administration; 0 for a free one.
+    pub admin_port: u16,
+}
+
+/// The shipped bootstrap with these edits.
+pub fn edited(edits: &Edits<'_>) -> Result<Value> {
+    let file = setup::root().join("envoy/envoy.yaml");
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let mut bootstrap: Value =
+        serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", file.display()))?;
+    apply(&mut bootstrap, edits)
+        .with_context(|| format!("{} is not as the harness expects it", file.display()))?;
+    Ok(bootstrap)
+}
+
+fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
+    bootstrap["admin"]["address"] = socket("127.0.0.1", edits.admin_port);
+    let listener = named(bootstrap, "/static_resources/listeners", LISTENER)?;
+    listener["address"] = socket("127.0.0.1", edits.port);
+    let mut filters = 0;
+    each_wasm(bootstrap, &mut |wasm| {
+        filters += 1;
+        wasm["config"]["vm_config"]["code"] = json!({"local": {"filename": edits.wasm}});
+        configure(&mut wasm["config"]["configuration"], edits.filter)
+    })?;
+    if filters < 2 {
+        bail!("it has {filters} wasm filters, not one for requests and one for the way to Redis");
+    }
+    let redis = Address::of(edits.redis_url)?;
+    let cluster = named(bootstrap, "/static_resources/clusters", REDIS)?;
+    cluster["type"] = json!("STRICT_DNS");
+    cluster["load_assignment"] = redis.assignment(REDIS);
+    if let Providers::Elsewhere(url) = edits.providers {
+        let upstream = Address::of(url)?;
+        for cluster in list(bootstrap, "/static_resources/clusters")? {
+            let name = cluster
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            if name != REDIS && name != BRIDGE {
+                send_to(cluster, &name, &upstream);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Points a provider's cluster to one address. What the shipped cluster does to a request (its credential, its headers) stays.
+fn send_to(cluster: &mut Value, name: &str, upstream: &Address) {
+    cluster["type"] = json!("STRICT_DNS");
+    cluster["load_assignment"] = upstream.assignment(name);
+    if let Value::Object(fields) = cluster {
+        if !upstream.tls {
+            fields.remove("transport_socket");
+        } else if let Some(name) = fields
+            .get_mut("transport_socket")
+            .and_then(|socket| socket.pointer_mut("/typed_config/sni"))
+        {
+            *name = json!(upstream.host);
+        }
+    }
+}
+
+fn configure(configuration: &mut Value, fields: &Map<String, Value>) -> Result<()> {
+    let text = configuration
+        .get("value")
+        .and_then(Value::as_str)
+        .context("a wasm filter's configuration is no string value")?;
+    let mut values: Value =
+        serde_json::from_str(text).context("a wasm filter's configuration is no JSON")?;
+    for (name, value) in fields {
+        values[name] = value.clone();
+    }
+    configuration["value"] = Value::String(values.to_string());
+    Ok(())
+}
+
+/// Calls `change` for the typed configuration of every wasm filter.
+fn each_wasm(value: &mut Value, change: &mut impl FnMut(&mut Value) -> Result<()>) -> Result<()> {
+    match value {
+        Value::Object(fields) => {
+            let kind = fields
+                .get("@type")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            if kind.ends_with(".wasm.v3.Wasm") {
+                return change(value);
+            }
+            fields
+                .values_mut()
+                .try_for_each(|field| each_wasm(field, change))
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| each_wasm(item, change)),
+        _ => Ok(()),
+    }
+}
+
+fn list<'a>(bootstrap: &'a mut Value, place: &str) -> Result<&'a mut Vec<Value>> {
+    bootstrap
+        .pointer_mut(place)
+        .and_then(Value::as_array_mut)
+        .with_context(|| format!("it has no list {place}"))
+}
+
+fn named<'a>(bootstrap: &'a mut Value, place: &str, name: &str) -> Result<&'a mut Value> {
+    let found = list(bootstrap, place)?
+        .iter_mut()
+        .find(|item| item.get("name").and_then(Value::as_str) == Some(name));
+    found.with_context(|| format!("{place} has nothing named {name}"))
+}
+
+fn socket(host: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+/// Host and port of a URL.
+#[derive(Debug)]
+struct Address {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Address {
+    fn of(url: &str) -> Result<Self> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .with_context(|| format!("{url} is no URL"))?;
+        let (tls, usual) = match scheme {
+            "http" => (false, 80),
+            "https" => (true, 443),
+            "redis" => (false, 6379),
+            _ => bail!("{url}: a URL of this kind cannot be used here"),
+        };
+        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let authority = authority.rsplit('@').next().unwrap_or(authority);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (
+                host,
+                port.parse()
+                    .with_context(|| format!("{url} has no port that is a number"))?,
+            ),
+            None => (authority, usual),
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    fn assignment(&self, cluster: &str) -> Value {
+        let endpoint = json!({"endpoint": {"address": socket(&self.host, self.port)}});
+        json!({"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]})
+    }
+}
