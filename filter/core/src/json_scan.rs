@@ -11,6 +11,12 @@ pub(crate) mod lexer;
 mod edits;
 mod error;
 mod facts;
+mod fields;
+mod place;
+mod reader;
+
+use lexer::Lexer;
+use reader::Collector;
 
 pub use edits::{CapField, applied, in_order};
 pub use error::BodyError;
@@ -23,21 +29,49 @@ pub const MAX_DEPTH: u32 = 64;
 #[derive(Debug)]
 pub struct RequestScan {
     max_bytes: usize,
+    lexer: Lexer,
+    collector: Collector,
+    failed: Option<BodyError>,
 }
 
 impl RequestScan {
     /// Reads a body of at most `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes }
+        Self {
+            max_bytes,
+            lexer: Lexer::new(MAX_DEPTH),
+            collector: Collector::default(),
+            failed: None,
+        }
     }
 
-    /// Reads the next piece. After an error the scan is over.
+    /// Reads the next piece. The first error stays.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        todo!()
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let read = self.read(chunk);
+        self.failed = read.err();
+        read
     }
 
     /// The body is complete.
-    pub fn finish(self) -> Result<RequestFacts, BodyError> {
-        todo!()
+    pub fn finish(mut self) -> Result<RequestFacts, BodyError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.lexer.finish(&mut self.collector)?;
+        Ok(self.collector.facts)
+    }
+
+    fn read(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        let length = self.collector.facts.body_bytes.saturating_add(chunk.len());
+        if length > self.max_bytes {
+            return Err(BodyError::TooLarge {
+                limit: self.max_bytes,
+            });
+        }
+        self.collector.facts.body_bytes = length;
+        self.lexer.push(chunk, &mut self.collector)
     }
 }

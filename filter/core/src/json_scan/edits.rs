@@ -44,7 +44,13 @@ impl RequestFacts {
     pub fn asks_for_usage(&self) -> bool {
         matches!(
             self.stream_options,
-            Some(StreamOptions::Object { include_usage: Some(Spanned { value: Some(true), .. }), .. })
+            Some(StreamOptions::Object {
+                include_usage: Some(Spanned {
+                    value: Some(true),
+                    ..
+                }),
+                ..
+            })
         )
     }
 
@@ -53,18 +59,24 @@ impl RequestFacts {
         match &self.stream_options {
             None => Some(self.insert("\"stream_options\":{\"include_usage\":true}")),
             Some(StreamOptions::Null(span)) => Some(replace(*span, "{\"include_usage\":true}")),
-            Some(StreamOptions::Object { include_usage: Some(usage), .. }) => {
-                (usage.value != Some(true)).then(|| replace(usage.span, "true"))
-            }
-            Some(StreamOptions::Object { open, empty, include_usage: None }) => {
-                Some(insert(*open, *empty, "\"include_usage\":true"))
-            }
+            Some(StreamOptions::Object {
+                include_usage: Some(usage),
+                ..
+            }) => (usage.value != Some(true)).then(|| replace(usage.span, "true")),
+            Some(StreamOptions::Object {
+                open,
+                empty,
+                include_usage: None,
+            }) => Some(insert(*open, *empty, "\"include_usage\":true")),
         }
     }
 
     /// Gives the model the name that the provider knows; `None` where it has it already.
     pub fn rename_model(&self, upstream: &str) -> Option<Edit> {
-        let model = self.model.as_ref().filter(|model| model.value != upstream)?;
+        let model = self
+            .model
+            .as_ref()
+            .filter(|model| model.value != upstream)?;
         Some(replace(model.span, &quoted(upstream)))
     }
 
@@ -107,11 +119,19 @@ pub fn applied(body: &[u8], edits: &[Edit]) -> Vec<u8> {
 
 fn insert(open: usize, empty: bool, member: &str) -> Edit {
     let comma = if empty { "" } else { "," };
-    Edit { start: open, end: open, with: format!("{member}{comma}").into_bytes() }
+    Edit {
+        start: open,
+        end: open,
+        with: format!("{member}{comma}").into_bytes(),
+    }
 }
 
 fn replace(span: Span, with: &str) -> Edit {
-    Edit { start: span.start, end: span.end, with: with.as_bytes().to_vec() }
+    Edit {
+        start: span.start,
+        end: span.end,
+        with: with.as_bytes().to_vec(),
+    }
 }
 
 fn quoted(text: &str) -> String {

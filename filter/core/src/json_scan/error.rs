@@ -76,7 +76,10 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { limit } => {
-                write!(f, "Request body is too large: expected at most {limit} bytes.")
+                write!(
+                    f,
+                    "Request body is too large: expected at most {limit} bytes."
+                )
             }
             Self::Malformed { at, expected } => {
                 write!(f, "Invalid JSON payload: expected {expected} at byte {at}.")
@@ -88,10 +91,16 @@ impl fmt::Display for BodyError {
                 super::MAX_DEPTH
             ),
             Self::Duplicate { field } => {
-                write!(f, "Invalid request: expected '{field}' once, found it twice.")
+                write!(
+                    f,
+                    "Invalid request: expected '{field}' once, found it twice."
+                )
             }
             Self::WrongCase { field } => {
-                write!(f, "Invalid request: expected '{field}' in exactly this spelling.")
+                write!(
+                    f,
+                    "Invalid request: expected '{field}' in exactly this spelling."
+                )
             }
             Self::Wrong { field, expected } => {
                 write!(f, "Invalid value for '{field}': expected {expected}.")

@@ -3,6 +3,10 @@
 //! Decides what is JSON. What a token means is left to the [`Reader`], which is told of every token as it passes, strings in decoded pieces.
 //! Chunks may end anywhere.
 
+mod text;
+
+use text::Cut;
+
 /// Why bytes are no acceptable JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -97,12 +101,6 @@ pub(crate) struct Lexer {
     cut: Cut,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Cut {
-    bytes: [u8; 4],
-    len: usize,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum State {
     Value,
@@ -112,13 +110,31 @@ enum State {
     Colon,
     AfterValue,
     End,
-    Text { key: bool },
-    Escape { key: bool },
-    Hex { key: bool, digits: u8, unit: u16, high: Option<u16> },
-    LowBackslash { key: bool, high: u16 },
-    LowU { key: bool, high: u16 },
+    Text {
+        key: bool,
+    },
+    Escape {
+        key: bool,
+    },
+    Hex {
+        key: bool,
+        digits: u8,
+        unit: u16,
+        high: Option<u16>,
+    },
+    LowBackslash {
+        key: bool,
+        high: u16,
+    },
+    LowU {
+        key: bool,
+        high: u16,
+    },
     Number(Digits),
-    Literal { literal: Literal, matched: usize },
+    Literal {
+        literal: Literal,
+        matched: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +165,10 @@ impl Digits {
     }
 
     const fn complete(self) -> bool {
-        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Exponent)
+        matches!(
+            self,
+            Self::Zero | Self::Whole | Self::Fraction | Self::Exponent
+        )
     }
 }
 
@@ -205,8 +224,16 @@ impl Lexer {
     fn byte<R: Reader>(&mut self, byte: u8, reader: &mut R) -> Result<(), R::Error> {
         let blank = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         match (self.state, byte) {
-            (State::Value | State::FirstElement | State::FirstKey, _) if blank => {}
-            (State::Key | State::Colon | State::AfterValue | State::End, _) if blank => {}
+            (
+                State::Value
+                | State::FirstElement
+                | State::FirstKey
+                | State::Key
+                | State::Colon
+                | State::AfterValue
+                | State::End,
+                _,
+            ) if blank => {}
             (State::FirstElement, b']') => self.close(Nest::Array, reader)?,
             (State::FirstKey, b'}') => self.close(Nest::Object, reader)?,
             (State::Value | State::FirstElement, _) => self.value(byte, reader)?,
@@ -216,26 +243,52 @@ impl Lexer {
             }
             (State::Colon, b':') => self.state = State::Value,
             (State::AfterValue, b',') => {
-                self.state = if self.in_object() { State::Key } else { State::Value };
+                self.state = if self.in_object() {
+                    State::Key
+                } else {
+                    State::Value
+                };
             }
             (State::AfterValue, b'}') if self.in_object() => self.close(Nest::Object, reader)?,
             (State::AfterValue, b']') if !self.in_object() => self.close(Nest::Array, reader)?,
             (State::Escape { key }, _) => self.escape(byte, key, reader)?,
-            (State::Hex { key, digits, unit, high }, _) => {
-                let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
+            (
+                State::Hex {
+                    key,
+                    digits,
+                    unit,
+                    high,
+                },
+                _,
+            ) => {
+                let digit = char::from(byte)
+                    .to_digit(16)
+                    .and_then(|digit| u16::try_from(digit).ok());
                 let digit = digit.ok_or_else(|| self.malformed())?;
                 let unit = unit.wrapping_shl(4) | digit;
                 if digits < 3 {
-                    self.state = State::Hex { key, digits: digits.saturating_add(1), unit, high };
+                    self.state = State::Hex {
+                        key,
+                        digits: digits.saturating_add(1),
+                        unit,
+                        high,
+                    };
                 } else {
                     self.unit(unit, high, key, reader)?;
                 }
             }
             (State::LowBackslash { key, high }, b'\\') => self.state = State::LowU { key, high },
             (State::LowU { key, high }, b'u') => {
-                self.state = State::Hex { key, digits: 0, unit: 0, high: Some(high) };
+                self.state = State::Hex {
+                    key,
+                    digits: 0,
+                    unit: 0,
+                    high: Some(high),
+                };
             }
-            (State::Literal { literal, matched }, _) if literal.word().get(matched) == Some(&byte) => {
+            (State::Literal { literal, matched }, _)
+                if literal.word().get(matched) == Some(&byte) =>
+            {
                 let matched = matched.saturating_add(1);
                 self.state = State::Literal { literal, matched };
                 if matched == literal.word().len() {
@@ -266,9 +319,18 @@ impl Lexer {
                     _ => Digits::Whole,
                 })
             }
-            b'n' => State::Literal { literal: Literal::Null, matched: 1 },
-            b't' => State::Literal { literal: Literal::True, matched: 1 },
-            b'f' => State::Literal { literal: Literal::False, matched: 1 },
+            b'n' => State::Literal {
+                literal: Literal::Null,
+                matched: 1,
+            },
+            b't' => State::Literal {
+                literal: Literal::True,
+                matched: 1,
+            },
+            b'f' => State::Literal {
+                literal: Literal::False,
+                matched: 1,
+            },
             _ => return Err(self.malformed().into()),
         };
         Ok(())
@@ -295,135 +357,15 @@ impl Lexer {
     }
 
     fn after_value(&mut self) {
-        self.state = if self.depth == 0 { State::End } else { State::AfterValue };
+        self.state = if self.depth == 0 {
+            State::End
+        } else {
+            State::AfterValue
+        };
     }
 
     fn in_object(&self) -> bool {
         self.objects & 1 == 1
-    }
-
-    /// The inside of a string up to an escape, its end, or the end of the chunk.
-    fn text<'a, R: Reader>(
-        &mut self,
-        bytes: &'a [u8],
-        key: bool,
-        reader: &mut R,
-    ) -> Result<&'a [u8], R::Error> {
-        if self.cut.len > 0 {
-            return self.cut_character(bytes, key, reader);
-        }
-        let (length, ascii) = plain(bytes);
-        let (run, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-        if ascii {
-            piece(reader, key, run);
-        } else {
-            self.characters(run, rest.is_empty(), key, reader)?;
-        }
-        self.at = self.at.saturating_add(length);
-        let Some((byte, after)) = rest.split_first() else {
-            return Ok(rest);
-        };
-        match byte {
-            b'"' if self.cut.len == 0 => {
-                let end = self.at.saturating_add(1);
-                if key {
-                    self.state = State::Colon;
-                    reader.key_end()?;
-                } else {
-                    self.after_value();
-                    reader.text_end(end)?;
-                }
-            }
-            b'\\' if self.cut.len == 0 => self.state = State::Escape { key },
-            _ => return Err(self.malformed().into()),
-        }
-        self.at = self.at.saturating_add(1);
-        Ok(after)
-    }
-
-    /// A run with characters outside ASCII; the last may be cut only where the chunk ends.
-    fn characters<R: Reader>(
-        &mut self,
-        run: &[u8],
-        may_be_cut: bool,
-        key: bool,
-        reader: &mut R,
-    ) -> Result<(), R::Error> {
-        let Err(error) = std::str::from_utf8(run) else {
-            piece(reader, key, run);
-            return Ok(());
-        };
-        let (whole, left) = run.split_at_checked(error.valid_up_to()).unwrap_or((run, &[]));
-        if error.error_len().is_some() || !may_be_cut {
-            self.at = self.at.saturating_add(whole.len());
-            return Err(self.bad_utf8().into());
-        }
-        piece(reader, key, whole);
-        left.iter().for_each(|byte| self.cut.take(*byte));
-        Ok(())
-    }
-
-    /// The rest of a character that the chunk before cut.
-    fn cut_character<'a, R: Reader>(
-        &mut self,
-        bytes: &'a [u8],
-        key: bool,
-        reader: &mut R,
-    ) -> Result<&'a [u8], R::Error> {
-        let Some((byte, after)) = bytes.split_first() else {
-            return Ok(bytes);
-        };
-        self.cut.take(*byte);
-        match std::str::from_utf8(self.cut.get()) {
-            Ok(character) => {
-                piece(reader, key, character.as_bytes());
-                self.cut = Cut::default();
-            }
-            Err(error) if error.error_len().is_none() => {}
-            Err(_) => return Err(self.bad_utf8().into()),
-        }
-        self.at = self.at.saturating_add(1);
-        Ok(after)
-    }
-
-    fn escape<R: Reader>(&mut self, byte: u8, key: bool, reader: &mut R) -> Result<(), R::Error> {
-        let decoded = match byte {
-            b'"' | b'\\' | b'/' => byte,
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => {
-                self.state = State::Hex { key, digits: 0, unit: 0, high: None };
-                return Ok(());
-            }
-            _ => return Err(self.malformed().into()),
-        };
-        piece(reader, key, &[decoded]);
-        self.state = State::Text { key };
-        Ok(())
-    }
-
-    /// A UTF-16 unit written as `\uXXXX`.
-    fn unit<R: Reader>(
-        &mut self,
-        unit: u16,
-        high: Option<u16>,
-        key: bool,
-        reader: &mut R,
-    ) -> Result<(), R::Error> {
-        if high.is_none() && (0xd800..0xdc00).contains(&unit) {
-            self.state = State::LowBackslash { key, high: unit };
-            return Ok(());
-        }
-        let mut units = char::decode_utf16(high.into_iter().chain([unit]));
-        let (Some(Ok(character)), None) = (units.next(), units.next()) else {
-            return Err(self.malformed().into());
-        };
-        piece(reader, key, character.encode_utf8(&mut [0; 4]).as_bytes());
-        self.state = State::Text { key };
-        Ok(())
     }
 
     fn number<'a, R: Reader>(
@@ -456,10 +398,6 @@ impl Lexer {
         Ok(rest)
     }
 
-    fn bad_utf8(&self) -> Fault {
-        Fault::Malformed { at: self.at, expected: "valid UTF-8" }
-    }
-
     fn malformed(&self) -> Fault {
         let expected = match self.state {
             State::Value => "a value",
@@ -480,64 +418,9 @@ impl Lexer {
             State::Number(_) => "a digit",
             State::Literal { .. } => "null, true or false",
         };
-        Fault::Malformed { at: self.at, expected }
-    }
-}
-
-impl Cut {
-    fn take(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
-            self.len = self.len.saturating_add(1);
+        Fault::Malformed {
+            at: self.at,
+            expected,
         }
     }
-
-    fn get(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-fn piece<R: Reader>(reader: &mut R, key: bool, piece: &[u8]) {
-    if piece.is_empty() {
-        return;
-    }
-    if key {
-        reader.key(piece);
-    } else {
-        reader.text(piece);
-    }
-}
-
-/// Length of the longest prefix without quote, backslash and control characters, and whether it is ASCII. Eight bytes at a time: bodies
-/// carry megabytes of base64.
-fn plain(bytes: &[u8]) -> (usize, bool) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Sets the high bit of the lowest zero byte, maybe of others above it too, and of none where there is no zero byte.
-    const fn zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
-    }
-    let mut length: usize = 0;
-    let mut seen: u64 = 0;
-    let (blocks, _) = bytes.as_chunks::<8>();
-    for block in blocks {
-        let word = u64::from_le_bytes(*block);
-        let quote = zero(word ^ 0x2222_2222_2222_2222);
-        let backslash = zero(word ^ 0x5c5c_5c5c_5c5c_5c5c);
-        let control = word.wrapping_sub(0x2020_2020_2020_2020) & !word & HIGH;
-        if (quote | backslash | control) != 0 {
-            break;
-        }
-        seen |= word;
-        length = length.saturating_add(8);
-    }
-    let tail = bytes.get(length..).unwrap_or_default();
-    for byte in tail {
-        if matches!(byte, b'"' | b'\\' | 0..=0x1f) {
-            break;
-        }
-        seen |= u64::from(*byte);
-        length = length.saturating_add(1);
-    }
-    (length, seen & HIGH == 0)
 }
