@@ -6,10 +6,13 @@
 //! 3. [`upstream`] stands in for the LLM providers, does what each request asks of it, and remembers what it saw.
 //! 4. [`client`] calls the gateway and the admin service as a client would.
 //!
+//! [`load`] is for benchmarks: a closed loop of prepared bytes.
+//!
 //! Everything is stopped when the stack's handle is dropped, or when this process dies.
 
 pub mod client;
 pub mod clock;
+pub mod load;
 pub mod process;
 pub mod setup;
 pub mod stack;

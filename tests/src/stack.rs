@@ -13,6 +13,8 @@ mod build;
 mod envoy;
 mod postgres;
 mod redis;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Options {
     pub master_key: String,
     /// Fields of the filter's configuration that differ from the shipped one.
     pub filter: Map<String, Value>,
+    /// Whether an Envoy without the filter is started too, for comparison.
+    pub plain: bool,
     /// Whether the scripted upstream remembers calls.
     pub remember: Remember,
 }
@@ -70,6 +74,7 @@ impl Options {
             data: data.to_owned(),
             master_key: master_key.to_owned(),
             filter: Map::new(),
+            plain: false,
             remember: Remember::Calls,
         }
     }
@@ -80,6 +85,8 @@ impl Options {
 pub struct Stack {
     /// The proxies, in the order of their start.
     pub envoys: Vec<Envoy>,
+    /// An Envoy without the filter, for comparison.
+    pub plain: Option<Envoy>,
     /// The admin service.
     pub admin: Admin,
     /// The Redis that was started; none where one was given.
@@ -127,19 +134,35 @@ impl Stack {
             Some(upstream) => Providers::Elsewhere(upstream.url()),
             None => options.providers.clone(),
         };
+        let shared = Settings {
+            name: "envoy".to_owned(),
+            workers: options.workers,
+            wasm: programs.wasm.clone(),
+            redis_url: redis_url.clone(),
+            providers,
+            filter: options.filter.clone(),
+            governed: true,
+            data: options.data.clone(),
+        };
         let mut envoys = Vec::with_capacity(options.envoys);
         for number in 0..options.envoys {
             let settings = Settings {
                 name: format!("envoy-{number}"),
-                workers: options.workers,
-                wasm: programs.wasm.clone(),
-                redis_url: redis_url.clone(),
-                providers: providers.clone(),
-                filter: options.filter.clone(),
-                data: options.data.clone(),
+                ..shared.clone()
             };
             envoys.push(Envoy::start(&programs.envoy, settings, &client).await?);
         }
+        let plain = match options.plain {
+            true => {
+                let settings = Settings {
+                    name: "envoy-plain".to_owned(),
+                    governed: false,
+                    ..shared
+                };
+                Some(Envoy::start(&programs.envoy, settings, &client).await?)
+            }
+            false => None,
+        };
         let master_key = options.master_key.clone();
         Ok(Self {
             envoys,
@@ -190,7 +213,7 @@ impl Stack {
 
     /// Ends everything in order: no new calls, then policy and ledger, then the store.
     pub async fn stop(self) -> Result<()> {
-        for envoy in &self.envoys {
+        for envoy in self.envoys.iter().chain(&self.plain) {
             envoy.process().stop(Duration::from_secs(2)).await?;
         }
         self.admin.process().stop(Duration::from_secs(10)).await?;

@@ -13,6 +13,9 @@ use crate::setup;
 /// Name of the listener that clients call.
 pub const LISTENER: &str = "llm";
 
+/// Name of the HTTP filter.
+const FILTER: &str = "envoy.filters.http.wasm";
+
 /// Clusters that are no LLM provider.
 const REDIS: &str = "redis";
 const BRIDGE: &str = "redis_bridge";
@@ -39,6 +42,8 @@ pub struct Edits<'a> {
     pub providers: &'a Providers,
     /// Fields of the filter's configuration.
     pub filter: &'a Map<String, Value>,
+    /// Whether the filter is in the way.
+    pub governed: bool,
     /// Port of the proxy; 0 for a free one.
     pub port: u16,
     /// Port of Envoy's administration; 0 for a free one.
@@ -61,13 +66,16 @@ fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
     bootstrap["admin"]["address"] = socket("127.0.0.1", edits.admin_port);
     let listener = named(bootstrap, "/static_resources/listeners", LISTENER)?;
     listener["address"] = socket("127.0.0.1", edits.port);
+    if !edits.governed {
+        remove_filter(listener)?;
+    }
     let mut filters = 0;
     each_wasm(bootstrap, &mut |wasm| {
         filters += 1;
         wasm["config"]["vm_config"]["code"] = json!({"local": {"filename": edits.wasm}});
         configure(&mut wasm["config"]["configuration"], edits.filter)
     })?;
-    if filters < 2 {
+    if filters < 1 + usize::from(edits.governed) {
         bail!("it has {filters} wasm filters, not one for requests and one for the way to Redis");
     }
     let redis = Address::of(edits.redis_url)?;
@@ -87,6 +95,16 @@ fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Takes the filter out of the clients' listener.
+fn remove_filter(listener: &mut Value) -> Result<()> {
+    let chain = listener
+        .pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters")
+        .and_then(Value::as_array_mut);
+    let chain = chain.with_context(|| format!("listener {LISTENER} has no HTTP filters"))?;
+    chain.retain(|filter| filter.get("name").and_then(Value::as_str) != Some(FILTER));
     Ok(())
 }
 

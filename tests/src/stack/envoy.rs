@@ -26,6 +26,8 @@ pub struct Settings {
     pub providers: Providers,
     /// Fields of the filter's configuration that differ from the shipped one.
     pub filter: Map<String, Value>,
+    /// Whether the filter is in the way; without it the same Envoy is the plain proxy that a benchmark compares with.
+    pub governed: bool,
     /// Data folder of the stack.
     pub data: PathBuf,
 }
@@ -111,6 +113,7 @@ async fn run(
         redis_url: &settings.redis_url,
         providers: &settings.providers,
         filter: &settings.filter,
+        governed: settings.governed,
         port: ports.0,
         admin_port: ports.1,
     };

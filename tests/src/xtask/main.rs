@@ -8,6 +8,7 @@
     reason = "a command line tool answers on its standard output"
 )]
 
+mod bench;
 mod test;
 mod up;
 
@@ -28,6 +29,8 @@ enum Command {
     Up(up::Arguments),
     /// Run every check and every test.
     Test(test::Arguments),
+    /// Measure what governing costs, against the same Envoy without the filter.
+    Bench(bench::Arguments),
     /// Build the filter and print where it is.
     Wasm,
 }
@@ -67,6 +70,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => {
             tokio::task::spawn_blocking(move || test::run(&arguments)).await?
         }
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Wasm => {
             let module =
                 tokio::task::spawn_blocking(tollkeeper_tests::setup::wasm::build).await??;
