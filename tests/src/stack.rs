@@ -152,20 +152,20 @@ impl Stack {
             };
             envoys.push(Envoy::start(&programs.envoy, settings, &client).await?);
         }
-        let plain = match options.plain {
-            true => {
-                let settings = Settings {
-                    name: "envoy-plain".to_owned(),
-                    governed: false,
-                    ..shared
-                };
-                Some(Envoy::start(&programs.envoy, settings, &client).await?)
-            }
-            false => None,
+        let plain = if options.plain {
+            let settings = Settings {
+                name: "envoy-plain".to_owned(),
+                governed: false,
+                ..shared
+            };
+            Some(Envoy::start(&programs.envoy, settings, &client).await?)
+        } else {
+            None
         };
         let master_key = options.master_key.clone();
         Ok(Self {
             envoys,
+            plain,
             admin,
             redis,
             redis_url,

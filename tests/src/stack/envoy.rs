@@ -121,10 +121,13 @@ async fn run(
     let file = settings.data.join(format!("{}.json", settings.name));
     std::fs::write(&file, serde_json::to_vec_pretty(&bootstrap)?)
         .with_context(|| format!("cannot write {}", file.display()))?;
+    let address = settings.data.join(format!("{}.admin", settings.name));
     let mut command = Command::new(program);
     command
         .arg("--config-path")
         .arg(&file)
+        .arg("--admin-address-path")
+        .arg(&address)
         // Several Envoys run side by side: nothing of hot restart's shared memory.
         .args([
             "--disable-hot-restart",
@@ -145,16 +148,14 @@ async fn run(
             .join("logs")
             .join(format!("{}.log", settings.name)),
     )?;
-    let address = |line: &str| {
-        line.split_once("admin address: ")
-            .map(|(_, address)| address.trim().to_owned())
-    };
-    let admin_url = format!(
-        "http://{}",
-        process
-            .line(&mut lines, Duration::from_mins(1), address)
-            .await?
-    );
+    // Envoy writes down where its administration listens before its main loop starts.
+    let looping = |line: &str| line.contains("starting main dispatch loop").then_some(());
+    process
+        .line(&mut lines, Duration::from_mins(1), looping)
+        .await?;
+    let address = std::fs::read_to_string(&address)
+        .with_context(|| format!("{} wrote no admin address", settings.name))?;
+    let admin_url = format!("http://{}", address.trim());
     until_good(client, &format!("{admin_url}/ready"), &process).await?;
     let listeners = client
         .get(&format!("{admin_url}/listeners?format=json"), None)

@@ -54,6 +54,8 @@ pub struct Answer {
     pub pieces: Vec<Piece>,
     /// What the answer reports as used, where it does.
     pub usage: Option<Reported>,
+    /// The id that it carries, where it does.
+    pub id: Option<String>,
 }
 
 /// A part of a body.
@@ -76,6 +78,7 @@ impl Answer {
                 content: false,
             }],
             usage,
+            id: value.get("id").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -94,12 +97,12 @@ impl Answer {
     }
 }
 
-/// Answers a request whose body is `body` (`Null` where it has none).
-pub fn answer(endpoint: Endpoint, body: &Value, script: &Script) -> Answer {
+/// Answers a request whose body is `body` (`Null` where it has none); `number` makes the answer's id one of its own.
+pub fn answer(endpoint: Endpoint, body: &Value, script: &Script, number: u64) -> Answer {
     if let Some(status) = script.status {
         return Answer::error(status, &format!("scripted error {status}"));
     }
-    let request = Request::new(endpoint, body, script);
+    let request = Request::new(endpoint, body, script, number);
     let streamed = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
     match (endpoint, streamed) {
         (Endpoint::Models, _) => models(),
@@ -119,6 +122,7 @@ fn models() -> Answer {
 struct Request<'a> {
     endpoint: Endpoint,
     script: &'a Script,
+    number: u64,
     model: String,
     words: Vec<String>,
     choices: u64,
@@ -127,7 +131,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(endpoint: Endpoint, body: &Value, script: &'a Script) -> Self {
+    fn new(endpoint: Endpoint, body: &Value, script: &'a Script, number: u64) -> Self {
         let count = |name: &str| body.get(name).and_then(Value::as_u64);
         let cap = count("max_completion_tokens")
             .or(count("max_tokens"))
@@ -158,6 +162,7 @@ impl<'a> Request<'a> {
         Self {
             endpoint,
             script,
+            number,
             model,
             words,
             choices,
@@ -213,10 +218,14 @@ impl<'a> Request<'a> {
         Answer::json(200, &value, self.reported())
     }
 
+    fn id(&self, prefix: &str) -> String {
+        format!("{prefix}scripted-{}", self.number)
+    }
+
     fn envelope(&self, part: &str, choices: &[Value]) -> Value {
         let (id, object) = match self.endpoint {
-            Endpoint::Chat => ("chatcmpl-scripted", format!("chat.completion{part}")),
-            _ => ("cmpl-scripted", "text_completion".to_owned()),
+            Endpoint::Chat => (self.id("chatcmpl-"), format!("chat.completion{part}")),
+            _ => (self.id("cmpl-"), "text_completion".to_owned()),
         };
         json!({"id": id, "object": object, "created": CREATED, "model": self.model, "choices": choices})
     }
@@ -276,7 +285,12 @@ impl<'a> Request<'a> {
             events.data(&value, false);
         }
         events.raw("data: [DONE]", false);
-        events.answer(usage_follows.then_some(self.used))
+        let id = self.id(if self.endpoint == Endpoint::Chat {
+            "chatcmpl-"
+        } else {
+            "cmpl-"
+        });
+        events.answer(usage_follows.then_some(self.used), id)
     }
 
     /// The words, divided over the chunks that were asked for.
@@ -321,7 +335,7 @@ impl<'a> Request<'a> {
 
     fn response_object(&self, status: &str, output: &[Value]) -> Value {
         json!({
-            "id": "resp_scripted", "object": "response", "created_at": CREATED, "status": status, "model": self.model,
+            "id": self.id("resp_"), "object": "response", "created_at": CREATED, "status": status, "model": self.model,
             "error": null, "incomplete_details": null, "instructions": null, "metadata": {}, "output": output,
             "parallel_tool_calls": true, "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0
         })
@@ -387,7 +401,7 @@ impl<'a> Request<'a> {
         );
         let done = self.with_usage(self.response_object("completed", &[self.message("completed")]));
         event("response.completed", json!({"response": done}), false);
-        events.answer(self.reported())
+        events.answer(self.reported(), self.id("resp_"))
     }
 }
 
@@ -423,12 +437,13 @@ impl Events {
         );
     }
 
-    fn answer(self, usage: Option<Reported>) -> Answer {
+    fn answer(self, usage: Option<Reported>, id: String) -> Answer {
         Answer {
             status: 200,
             content_type: "text/event-stream",
             pieces: self.pieces,
             usage,
+            id: Some(id),
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Call {
     pub body: String,
     /// Status that was answered; 0 where none was.
     pub status: u16,
+    /// The id that the answer carries.
+    pub response_id: Option<String>,
     /// Bytes of the answer's body handed to the connection.
     pub bytes_sent: u64,
     /// Content chunks (streams) handed to the connection.

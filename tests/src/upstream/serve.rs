@@ -110,6 +110,7 @@ async fn handle(
         headers: texts(&head.headers),
         body: String::from_utf8_lossy(&body[..body.len().min(KEPT)]).into_owned(),
         status: 0,
+        response_id: None,
         bytes_sent: 0,
         chunks_sent: 0,
         outcome: Outcome::Running,
@@ -156,7 +157,7 @@ async fn respond(
         return Err(Cut);
     }
     let answer = match Endpoint::of(path) {
-        Some(endpoint) => answer(endpoint, json, &script),
+        Some(endpoint) => answer(endpoint, json, &script, guard.number),
         None => Answer::error(
             404,
             &format!("the scripted upstream has no endpoint {path}"),
@@ -166,9 +167,10 @@ async fn respond(
 }
 
 fn send(answer: Answer, script: Script, mut guard: Guard) -> Result<Response<Body>, Cut> {
-    guard
-        .records
-        .update(guard.number, |call| call.status = answer.status);
+    guard.records.update(guard.number, |call| {
+        call.status = answer.status;
+        call.response_id.clone_from(&answer.id);
+    });
     let head = Response::builder()
         .status(answer.status)
         .header(CONTENT_TYPE, answer.content_type);
@@ -281,7 +283,7 @@ async fn quick(request: Request<Incoming>, path: &str) -> Result<Response<Body>,
     let response = match Endpoint::of(path) {
         Some(endpoint) if streamed || endpoint != Endpoint::Chat => {
             let json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            let answer = answer(endpoint, &json, &Script::default());
+            let answer = answer(endpoint, &json, &Script::default(), 0);
             let pieces: Vec<Bytes> = answer.pieces.into_iter().map(|piece| piece.bytes).collect();
             head.status(answer.status)
                 .header(CONTENT_TYPE, answer.content_type)

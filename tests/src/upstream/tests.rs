@@ -26,7 +26,9 @@ async fn the_default_answer_is_the_same_every_time_and_is_remembered() {
         .post(&url, Some("provider-key"), &chat("hello [[tag=d]]"))
         .await
         .unwrap();
-    assert_eq!((first.status, &first.body), (200, &second.body));
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(first.json()["choices"], second.json()["choices"]);
+    assert_ne!(first.json()["id"], second.json()["id"]);
     let calls = upstream
         .records()
         .until("d", SOON, |calls| {
@@ -36,6 +38,7 @@ async fn the_default_answer_is_the_same_every_time_and_is_remembered() {
         .unwrap();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].outcome, Outcome::Finished);
+    assert_eq!(calls[0].response_id.as_deref(), first.json()["id"].as_str());
     assert_eq!(
         calls[0].header("authorization"),
         Some("Bearer provider-key")
