@@ -7,5 +7,8 @@
 //! 5. The ledger drains the spend stream back into the database.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod error;
+pub mod request;
 pub mod store;

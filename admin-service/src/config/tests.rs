@@ -1,0 +1,116 @@
+//! Files as people write them.
+
+use super::*;
+use crate::domain::budget_window::WindowRules;
+use contract::money::NanoUsd;
+
+const KEY: &str = "sk-0123456789abcdef0123456789abcdef";
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    Environment::from_pairs(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn parse(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let options = Options { master_key: Some(KEY.to_owned()), ..Options::default() };
+    Config::parse(text, &options, environment(pairs))
+}
+
+fn refused(text: &str) -> String {
+    parse(text, &[]).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_of_litellm_is_read_as_it_is() {
+    let config = parse(
+        r#"
+model_list:
+  - model_name: gpt-4o
+    litellm_params: { model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY }
+litellm_settings:
+  timezone: "Europe/Berlin"
+  budget_reset_time: "09:30"
+  budget_exceeded_status_code: 429
+  max_internal_user_budget: 10
+  internal_user_budget_duration: "1mo"
+  default_internal_user_params: { user_role: internal_user, max_budget: 0.5, models: ["gpt-4o"] }
+  upperbound_key_generate_params: { max_budget: 100, duration: "30d", tpm_limit: 1000 }
+  surprise: 1
+general_settings:
+  master_key: os.environ/LITELLM_MASTER_KEY
+  database_url: os.environ/DB
+  proxy_batch_write_at: 60
+environment_variables:
+  DB: postgres://somewhere/db
+"#,
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.model_list.len(), 1);
+    assert_eq!(config.database_url, "postgres://somewhere/db");
+    assert_eq!(config.proxy.budget_exceeded_status, 429);
+    assert_ne!(config.windows, WindowRules::default());
+    assert_eq!(config.key_bounds.max_budget, NanoUsd::new(100_000_000_000));
+    assert_eq!(config.user_defaults.max_budget, NanoUsd::new(500_000_000));
+    assert_eq!(config.user_defaults.internal_max_budget, NanoUsd::new(10_000_000_000));
+    assert_eq!(
+        config.warnings,
+        [
+            "general_settings.proxy_batch_write_at is known and has no effect",
+            "litellm_settings.surprise is unknown and ignored"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_path_and_what_was_expected() {
+    assert_eq!(
+        refused("litellm_settings: { timezone: Mars/Olympus }"),
+        "litellm_settings.timezone: expected a time zone such as Europe/Berlin, found a text that is not"
+    );
+    assert!(
+        refused("litellm_settings: { upperbound_key_generate_params: { max_budget: -1 } }")
+            .starts_with("litellm_settings.upperbound_key_generate_params.max_budget: expected an amount")
+    );
+    assert!(refused("model_list: 5").starts_with("model_list: expected a list"));
+    assert!(refused("a: [").starts_with("config file: expected YAML"));
+    assert!(refused("- 1").starts_with("config file: expected a mapping"));
+}
+
+#[test]
+fn a_missing_or_short_master_key_is_refused_outside_development() {
+    let with = |key: Option<&str>, dev| {
+        let options = Options { master_key: key.map(str::to_owned), dev, ..Options::default() };
+        Config::parse("", &options, Environment::default())
+    };
+    assert!(with(None, false).unwrap_err().expected.contains("expected a master key"));
+    assert!(with(None, true).is_err());
+    assert!(with(Some("sk-1234"), false).unwrap_err().expected.contains("at least 32 characters"));
+    assert!(with(Some("sk-1234"), true).is_ok());
+    assert!(with(Some(&KEY.replace("sk-", "pk-")), false).is_err());
+    assert!(with(Some(KEY), false).is_ok());
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, format!("{KEY}\n")).unwrap();
+    let pairs = [("LITELLM_MASTER_KEY_FILE", path.to_str().unwrap()), ("REDIS_PASSWORD", "a/b")];
+    let config = Config::parse("", &Options::default(), environment(&pairs)).unwrap();
+    assert_eq!(config.master_key.expose(), KEY);
+    assert_eq!(config.redis_url, "redis://:a%2Fb@127.0.0.1:6379");
+    let missing = [("LITELLM_MASTER_KEY_FILE", "/nowhere/key")];
+    let error = Config::parse("", &Options::default(), environment(&missing)).unwrap_err();
+    assert_eq!(error.path, "LITELLM_MASTER_KEY_FILE");
+}
+
+#[test]
+fn development_listens_on_loopback_only() {
+    let options = Options {
+        master_key: Some(KEY.to_owned()),
+        listen: Some(SocketAddr::from(([0, 0, 0, 0], 4000))),
+        dev: true,
+        ..Options::default()
+    };
+    assert_eq!(Config::parse("", &options, Environment::default()).unwrap_err().path, "--dev");
+}

@@ -1,0 +1,182 @@
+//! Every refusal of the API, and the one place that gives each its status and LiteLLM's shape.
+//!
+//! Decides: status, `type`, `param` and the sentence that the caller reads. Leaves to the modules which refusal it is. Failure stance: what went
+//! wrong inside is logged once, here, under a correlation id; the caller reads the id and nothing of the cause.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::request::Problem;
+use crate::store::{Passing, StoreError};
+
+pub mod refusal;
+
+pub use refusal::Refusal;
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub enum ApiError {
+    /// A rule said no.
+    Refused(Refusal),
+    /// Body or query do not have the shape: every problem found.
+    Invalid(Vec<Problem>),
+    /// The database did not do it.
+    Store(StoreError),
+    /// Something that must not happen; the text is for the log only.
+    Broken(String),
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(vec![problem])
+    }
+}
+
+impl Passing for ApiError {
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_passing(),
+            Self::Refused(_) | Self::Invalid(_) | Self::Broken(_) => false,
+        }
+    }
+}
+
+/// The shapes in which LiteLLM says no.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// `{"error":{"message","type","param","code"}}`.
+    Error {
+        /// `error.type`.
+        kind: &'static str,
+        /// `error.param`.
+        param: Option<String>,
+        /// `error.message`.
+        message: String,
+    },
+    /// `{"detail": …}`.
+    Detail(Value),
+}
+
+/// A refusal as it is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wire {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub shape: Shape,
+}
+
+impl Wire {
+    /// `{"error":…}` with a type.
+    pub fn error(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, shape: Shape::Error { kind, param: None, message: message.into() } }
+    }
+
+    /// The same, naming the parameter at fault.
+    pub fn param(
+        status: StatusCode,
+        kind: &'static str,
+        param: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let shape =
+            Shape::Error { kind, param: Some(param.into()), message: message.into() };
+        Self { status, shape }
+    }
+
+    /// LiteLLM prints a Python dictionary into the message where its handlers raise one.
+    pub fn python(status: StatusCode, kind: &'static str, key: &str, message: &str) -> Self {
+        let quote = if message.contains('\'') { '"' } else { '\'' };
+        Self::error(status, kind, format!("{{'{key}': {quote}{message}{quote}}}"))
+    }
+
+    /// `{"detail": "…"}`.
+    pub fn detail(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, shape: Shape::Detail(Value::String(message.into())) }
+    }
+
+    /// `{"detail": {"error": "…"}}`.
+    pub fn detail_error(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, shape: Shape::Detail(json!({ "error": message.into() })) }
+    }
+}
+
+impl IntoResponse for Wire {
+    fn into_response(self) -> Response {
+        let body = match self.shape {
+            Shape::Error { kind, param, message } => json!({"error": {
+                "message": message, "type": kind, "param": param,
+                "code": self.status.as_u16().to_string(),
+            }}),
+            Shape::Detail(detail) => json!({ "detail": detail }),
+        };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refusal.wire().into_response(),
+            Self::Invalid(problems) => {
+                let detail: Vec<Value> = problems.iter().map(Problem::to_json).collect();
+                (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": detail }))).into_response()
+            }
+            Self::Store(StoreError::Unavailable(why)) => {
+                let id = logged("the database is unavailable", &why);
+                let mut response = internal(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "no_db_connection",
+                    "The database is not available at the moment. Nothing was changed; try again.",
+                    &id,
+                );
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response
+            }
+            Self::Store(
+                error @ (StoreError::Duplicate(_) | StoreError::Corrupt(_) | StoreError::Failed(_)),
+            ) => broken(&error.to_string()),
+            Self::Broken(why) => broken(&why),
+        }
+    }
+}
+
+fn broken(why: &str) -> Response {
+    let id = logged("a request failed inside", why);
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    internal(status, "internal_server_error", "Internal server error", &id)
+}
+
+fn logged(what: &'static str, why: &str) -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    tracing::error!(correlation_id = %id, why, "{what}");
+    id
+}
+
+fn internal(status: StatusCode, kind: &'static str, message: &str, id: &str) -> Response {
+    let mut response = Wire::error(status, kind, message).into_response();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert("x-tollkeeper-correlation-id", id);
+    }
+    response
+}
