@@ -3,8 +3,10 @@
 //! Decides what is JSON. What a token means is left to the [`Reader`], which is told of every token as it passes, strings in decoded pieces.
 //! Chunks may end anywhere.
 
+mod number;
 mod text;
 
+use number::Digits;
 use text::Cut;
 
 /// Why bytes are no acceptable JSON.
@@ -137,41 +139,6 @@ enum State {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Digits {
-    Minus,
-    Zero,
-    Whole,
-    Point,
-    Fraction,
-    E,
-    Sign,
-    Exponent,
-}
-
-impl Digits {
-    /// The state after `byte`, or `None` where the number cannot go on with it.
-    const fn then(self, byte: u8) -> Option<Self> {
-        Some(match (self, byte) {
-            (Self::Minus, b'0') => Self::Zero,
-            (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Self::Whole,
-            (Self::Zero | Self::Whole, b'.') => Self::Point,
-            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
-            (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Self::E,
-            (Self::E, b'+' | b'-') => Self::Sign,
-            (Self::E | Self::Sign | Self::Exponent, b'0'..=b'9') => Self::Exponent,
-            _ => return None,
-        })
-    }
-
-    const fn complete(self) -> bool {
-        matches!(
-            self,
-            Self::Zero | Self::Whole | Self::Fraction | Self::Exponent
-        )
-    }
-}
-
 impl Lexer {
     /// Expects one document, nested at most `max_depth` (≤ 128) deep.
     pub(crate) fn new(max_depth: u32) -> Self {
@@ -214,11 +181,6 @@ impl Lexer {
             State::End => Ok(()),
             _ => Err(self.malformed().into()),
         }
-    }
-
-    /// Whether one whole document has been read (a bare number never says so before [`Lexer::finish`]).
-    pub(crate) fn complete(&self) -> bool {
-        matches!(self.state, State::End)
     }
 
     fn byte<R: Reader>(&mut self, byte: u8, reader: &mut R) -> Result<(), R::Error> {
@@ -366,36 +328,6 @@ impl Lexer {
 
     fn in_object(&self) -> bool {
         self.objects & 1 == 1
-    }
-
-    fn number<'a, R: Reader>(
-        &mut self,
-        bytes: &'a [u8],
-        mut digits: Digits,
-        reader: &mut R,
-    ) -> Result<&'a [u8], R::Error> {
-        let length = bytes
-            .iter()
-            .position(|byte| match digits.then(*byte) {
-                Some(next) => {
-                    digits = next;
-                    false
-                }
-                None => true,
-            })
-            .unwrap_or(bytes.len());
-        let (piece, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-        reader.number(piece);
-        self.at = self.at.saturating_add(length);
-        self.state = State::Number(digits);
-        if !rest.is_empty() {
-            if !digits.complete() {
-                return Err(self.malformed().into());
-            }
-            self.after_value();
-            reader.number_end(self.at)?;
-        }
-        Ok(rest)
     }
 
     fn malformed(&self) -> Fault {

@@ -64,11 +64,11 @@ impl Lexer {
         let (whole, left) = run
             .split_at_checked(error.valid_up_to())
             .unwrap_or((run, &[]));
+        piece(reader, key, whole);
         if error.error_len().is_some() || !may_be_cut {
             self.at = self.at.saturating_add(whole.len());
             return Err(self.bad_utf8().into());
         }
-        piece(reader, key, whole);
         for byte in left {
             self.cut.take(*byte);
         }
