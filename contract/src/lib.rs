@@ -16,6 +16,7 @@
 
 pub mod id;
 pub mod limits;
+pub mod model;
 pub mod money;
 pub mod price;
 pub mod records;

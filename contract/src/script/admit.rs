@@ -104,20 +104,20 @@ impl Call for Admit<'_> {
     fn encode(&self, by: By, out: &mut Vec<u8>) {
         let p = self.partition;
         let mut argv = Argv::new();
+        argv.key(&redis_key::reservation(p, &self.id));
         argv.key(&redis_key::ready(p));
+        for (id, _) in self.records {
+            argv.key(&redis_key::record(p, id));
+        }
+        for scope in self.scopes {
+            argv.key(&redis_key::scope(p, scope.id));
+        }
+        for scope in self.scopes {
+            argv.key(&redis_key::segments(p, scope.id));
+        }
         argv.key(&redis_key::deadlines(p));
         argv.key(&redis_key::beat(p));
         argv.key(&redis_key::watermarks(p));
-        argv.key(&redis_key::reservation(p, &self.id));
-        self.records
-            .iter()
-            .for_each(|(id, _)| argv.key(&redis_key::record(p, id)));
-        self.scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::scope(p, scope.id)));
-        self.scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::segments(p, scope.id)));
         argv.text(&self.id.to_string());
         argv.text(self.worker);
         argv.text(&format!("{:05}", self.partitions));
@@ -129,12 +129,12 @@ impl Call for Admit<'_> {
         argv.bytes(self.body);
         argv.count(self.records.len());
         argv.count(self.scopes.len());
-        self.records
-            .iter()
-            .for_each(|(_, rev)| argv.text(&rev.to_string()));
-        self.scopes
-            .iter()
-            .for_each(|scope| argv.limits(scope.limits));
+        for (_, rev) in self.records {
+            argv.text(&rev.to_string());
+        }
+        for scope in self.scopes {
+            argv.limits(scope.limits);
+        }
         argv.finish(Script::Admit, by, out);
     }
 

@@ -74,15 +74,15 @@ impl Call for Renew<'_> {
         argv.key(&redis_key::deadlines(p));
         argv.key(&redis_key::beat(p));
         argv.key(&redis_key::watermarks(p));
-        self.items
-            .iter()
-            .for_each(|item| argv.key(&redis_key::reservation(p, &item.id)));
-        scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::scope(p, scope.id)));
-        scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::segments(p, scope.id)));
+        for item in self.items {
+            argv.key(&redis_key::reservation(p, &item.id));
+        }
+        for scope in &scopes {
+            argv.key(&redis_key::scope(p, scope.id));
+        }
+        for scope in &scopes {
+            argv.key(&redis_key::segments(p, scope.id));
+        }
         argv.text(self.worker);
         argv.number(self.last_sequence);
         argv.count(self.items.len());
@@ -117,18 +117,12 @@ impl Call for Renew<'_> {
 
 /// The scope's number, from 1, in the list of distinct scopes; of two sets of limits for one scope the later counts.
 fn number_of<'a>(scopes: &mut Vec<ScopeLimits<'a>>, scope: &ScopeLimits<'a>) -> usize {
-    match scopes
-        .iter_mut()
-        .zip(1..)
-        .find(|(known, _)| known.id == scope.id)
-    {
-        Some((known, number)) => {
-            known.limits = scope.limits;
-            number
-        }
-        None => {
-            scopes.push(*scope);
-            scopes.len()
-        }
+    let mut numbered = scopes.iter_mut().zip(1..);
+    if let Some((known, number)) = numbered.find(|(known, _)| known.id == scope.id) {
+        known.limits = scope.limits;
+        number
+    } else {
+        scopes.push(*scope);
+        scopes.len()
     }
 }

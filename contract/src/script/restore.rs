@@ -54,12 +54,12 @@ impl Call for Load<'_> {
         let mut argv = Argv::new();
         argv.key(&redis_key::ready(p));
         argv.key(&redis_key::watermarks(p));
-        self.scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::scope(p, scope.id)));
-        self.scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::segments(p, scope.id)));
+        for scope in self.scopes {
+            argv.key(&redis_key::scope(p, scope.id));
+        }
+        for scope in self.scopes {
+            argv.key(&redis_key::segments(p, scope.id));
+        }
         argv.count(self.scopes.len());
         for scope in self.scopes {
             argv.number(scope.spent.get());

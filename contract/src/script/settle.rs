@@ -87,26 +87,26 @@ impl Call for Settle<'_> {
         }
         let mut argv = Argv::new();
         argv.key(&redis_key::ready(p));
+        for item in self.items {
+            argv.key(&redis_key::reservation(p, &item.id));
+        }
+        for scope in &scopes {
+            argv.key(&redis_key::scope(p, scope.id));
+        }
+        for scope in &scopes {
+            argv.key(&redis_key::segments(p, scope.id));
+        }
         argv.key(&redis_key::deadlines(p));
         argv.key(&redis_key::spend(p));
         argv.key(&redis_key::watermarks(p));
-        self.items
-            .iter()
-            .for_each(|item| argv.key(&redis_key::reservation(p, &item.id)));
-        scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::scope(p, scope.id)));
-        scopes
-            .iter()
-            .for_each(|scope| argv.key(&redis_key::segments(p, scope.id)));
         argv.text(&format!("{:05}", self.partitions));
         argv.text(self.worker);
         argv.number(self.first_sequence);
         argv.count(self.items.len());
         argv.count(scopes.len());
-        scopes
-            .iter()
-            .for_each(|scope| argv.text(&window(scope.window)));
+        for scope in &scopes {
+            argv.text(&window(scope.window));
+        }
         for (item, numbers) in self.items.iter().zip(&numbers) {
             argv.text(&item.id.to_string());
             argv.number(item.admitted_ms);
@@ -135,18 +135,12 @@ impl Call for Settle<'_> {
 
 /// The scope's number, from 1, in the list of distinct scopes; of two windows for one scope the later counts.
 fn number_of<'a>(scopes: &mut Vec<ScopeWindow<'a>>, scope: &ScopeWindow<'a>) -> usize {
-    match scopes
-        .iter_mut()
-        .zip(1..)
-        .find(|(known, _)| known.id == scope.id)
-    {
-        Some((known, number)) => {
-            known.window = scope.window;
-            number
-        }
-        None => {
-            scopes.push(*scope);
-            scopes.len()
-        }
+    let mut numbered = scopes.iter_mut().zip(1..);
+    if let Some((known, number)) = numbered.find(|(known, _)| known.id == scope.id) {
+        known.window = scope.window;
+        number
+    } else {
+        scopes.push(*scope);
+        scopes.len()
     }
 }
