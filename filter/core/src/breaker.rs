@@ -85,9 +85,14 @@ mod tests {
         let mut breaker = Breaker::default();
         assert!(!breaker.probe(Now(0)));
         (0..3).for_each(|_| drop(breaker.failed(Now(1_000))));
-        let probes: Vec<_> = (1_000..3_000).filter(|at| breaker.probe(Now(*at))).collect();
+        let probes: Vec<_> = (1_000..3_000)
+            .filter(|at| breaker.probe(Now(*at)))
+            .collect();
         assert_eq!(probes, [1_000, 1_500, 2_000, 2_500]);
-        assert!(breaker.probe(Now(5)), "a clock set back does not silence it");
+        assert!(
+            breaker.probe(Now(5)),
+            "a clock set back does not silence it"
+        );
     }
 
     #[test]

@@ -16,7 +16,11 @@ pub struct Generations<K, V> {
 impl<K: Hash + Eq, V> Generations<K, V> {
     /// Keeps the `half` entries used last, and up to as many older ones.
     pub fn new(half: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: half.max(1) }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            half: half.max(1),
+        }
     }
 
     /// The value, which thereby counts as used.

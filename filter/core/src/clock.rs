@@ -38,7 +38,11 @@ impl RedisClock {
     /// Redis said `redis_ms` in the answer to a call made at `sent`. Its clock was read somewhere between, so `redis_ms − received` is never
     /// above the true offset; the highest such bound is the best.
     pub fn learn(&mut self, sent: Now, received: Now, redis_ms: u64) {
-        let offset = |at: Now| i64::try_from(redis_ms).unwrap_or(i64::MAX).saturating_sub(i64::try_from(at.0).unwrap_or(i64::MAX));
+        let offset = |at: Now| {
+            i64::try_from(redis_ms)
+                .unwrap_or(i64::MAX)
+                .saturating_sub(i64::try_from(at.0).unwrap_or(i64::MAX))
+        };
         let (least, most) = (offset(received), offset(sent));
         let better = self.sample.is_none_or(|sample| {
             least >= sample.offset
@@ -46,13 +50,17 @@ impl RedisClock {
                 || received.since(sample.taken) > SAMPLE_LIFE_MS
         });
         if better {
-            self.sample = Some(Sample { offset: least, taken: received });
+            self.sample = Some(Sample {
+                offset: least,
+                taken: received,
+            });
         }
     }
 
     /// Redis's clock now, not ahead of the truth; `None` before the first answer.
     pub fn at(&self, now: Now) -> Option<u64> {
-        self.sample.map(|sample| now.0.saturating_add_signed(sample.offset))
+        self.sample
+            .map(|sample| now.0.saturating_add_signed(sample.offset))
     }
 }
 

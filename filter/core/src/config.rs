@@ -96,17 +96,31 @@ impl Config {
             most: &T,
         ) -> Result<(), ConfigError> {
             if value < least || value > most {
-                return Err(ConfigError(format!("{name}: expected {least} to {most}, got {value}")));
+                return Err(ConfigError(format!(
+                    "{name}: expected {least} to {most}, got {value}"
+                )));
             }
             Ok(())
         }
         if self.redis_cluster.is_empty() {
-            return Err(ConfigError("redis_cluster: expected the name of an Envoy cluster".to_owned()));
+            return Err(ConfigError(
+                "redis_cluster: expected the name of an Envoy cluster".to_owned(),
+            ));
         }
         within("redis_timeout_ms", &self.redis_timeout_ms, &10, &5_000)?;
         within("partitions", &self.partitions, &1, &4_096)?;
-        within("max_body_bytes", &self.max_body_bytes, &1_024, &(256 * 1024 * 1024))?;
-        within("default_output_cap", &self.default_output_cap, &1, &1_000_000)
+        within(
+            "max_body_bytes",
+            &self.max_body_bytes,
+            &1_024,
+            &(256 * 1024 * 1024),
+        )?;
+        within(
+            "default_output_cap",
+            &self.default_output_cap,
+            &1,
+            &1_000_000,
+        )
     }
 }
 

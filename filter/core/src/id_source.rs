@@ -39,7 +39,9 @@ impl IdSource {
         hash.update(number.to_le_bytes());
         hash.update(now.0.to_le_bytes());
         let mut id = [0; 16];
-        id.iter_mut().zip(hash.finalize()).for_each(|(id, byte)| *id = byte);
+        id.iter_mut()
+            .zip(hash.finalize())
+            .for_each(|(id, byte)| *id = byte);
         id
     }
 }

@@ -40,7 +40,12 @@ pub(crate) struct Scope {
 
 impl Scope {
     fn new(kind: ScopeKind, id: RecordId, limits: &Limits) -> Self {
-        Self { kind, id, limits: limits.clone(), budget_binds: limits.budget.is_some() }
+        Self {
+            kind,
+            id,
+            limits: limits.clone(),
+            budget_binds: limits.budget.is_some(),
+        }
     }
 
     /// The budget, where it binds.
@@ -101,20 +106,34 @@ impl KeyState {
         user_budget_binds_team_keys: bool,
         now: Now,
     ) -> Built {
-        let revs = records.iter().map(|(id, record)| (id.clone(), record.rev)).collect();
+        let revs = records
+            .iter()
+            .map(|(id, record)| (id.clone(), record.rev))
+            .collect();
         let mut parts = Parts::default();
         for (id, record) in records {
             parts.take(&id, record.value);
         }
         let Some(key) = parts.key else {
-            return if parts.key_deleted { Built::Deleted } else { Built::Inconsistent };
+            return if parts.key_deleted {
+                Built::Deleted
+            } else {
+                Built::Inconsistent
+            };
         };
-        let fits = parts.user.as_ref().is_none_or(|user| key.user.as_ref() == Some(&user.id))
-            && parts.team.as_ref().is_none_or(|team| key.team.as_ref() == Some(&team.id))
+        let fits = parts
+            .user
+            .as_ref()
+            .is_none_or(|user| key.user.as_ref() == Some(&user.id))
+            && parts
+                .team
+                .as_ref()
+                .is_none_or(|team| key.team.as_ref() == Some(&team.id))
             && parts.member.as_ref().is_none_or(|member| {
                 key.team.as_ref() == Some(&member.team) && key.user.as_ref() == Some(&member.user)
             });
-        let lacks_team = key.team.is_some() && parts.team.is_none() && parts.gone != Some(Gone::Team);
+        let lacks_team =
+            key.team.is_some() && parts.team.is_none() && parts.gone != Some(Gone::Team);
         if !fits || lacks_team || parts.twice {
             return Built::Inconsistent;
         }
@@ -175,7 +194,11 @@ impl KeyState {
             scopes.push(scope);
         }
         if let Some(team) = &self.team {
-            scopes.push(Scope::new(ScopeKind::Team, RecordId::team(&team.id), &team.limits));
+            scopes.push(Scope::new(
+                ScopeKind::Team,
+                RecordId::team(&team.id),
+                &team.limits,
+            ));
         }
         if let Some(member) = &self.member {
             let id = RecordId::member(&member.team, &member.user);
@@ -186,7 +209,13 @@ impl KeyState {
 
     /// The scopes as `admit` and `renew` take them.
     pub(crate) fn limits(&self) -> Vec<ScopeLimits<'_>> {
-        self.scopes.iter().map(|scope| ScopeLimits { id: &scope.id, limits: &scope.limits }).collect()
+        self.scopes
+            .iter()
+            .map(|scope| ScopeLimits {
+                id: &scope.id,
+                limits: &scope.limits,
+            })
+            .collect()
     }
 
     /// The scopes as `settle` takes them.
@@ -207,15 +236,23 @@ impl KeyState {
 
     /// The lowest token limit of any scope.
     pub(crate) fn tightest_tpm(&self) -> Option<u64> {
-        self.scopes.iter().filter_map(|scope| scope.limits.tpm).min()
+        self.scopes
+            .iter()
+            .filter_map(|scope| scope.limits.tpm)
+            .min()
     }
 
     /// Remembers what an admission left, and that Redis confirmed the state.
     pub(crate) fn admitted(&self, now: Now, remaining: &[Remaining]) {
         self.confirmed.set(now);
         if !remaining.is_empty() {
-            let left = self.scopes.iter().zip(remaining).filter(|(scope, _)| scope.budget_binds);
-            self.budget_left.set(left.filter_map(|(_, remaining)| remaining.budget).min());
+            let left = self
+                .scopes
+                .iter()
+                .zip(remaining)
+                .filter(|(scope, _)| scope.budget_binds);
+            self.budget_left
+                .set(left.filter_map(|(_, remaining)| remaining.budget).min());
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod effect;
 pub mod estimate;
 pub mod event;
+pub mod exchange;
 pub mod json_scan;
 pub mod metric;
 pub mod route;

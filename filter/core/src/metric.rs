@@ -105,7 +105,13 @@ mod tests {
     fn every_metric_sits_at_its_index_under_a_name_of_its_own() {
         for (at, metric) in Metric::ALL.iter().enumerate() {
             assert_eq!(metric.index(), at);
-            assert_eq!(Metric::ALL.iter().filter(|other| other.name() == metric.name()).count(), 1);
+            assert_eq!(
+                Metric::ALL
+                    .iter()
+                    .filter(|other| other.name() == metric.name())
+                    .count(),
+                1
+            );
         }
     }
 }

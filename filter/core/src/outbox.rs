@@ -132,17 +132,24 @@ impl Outbox {
 
     /// Highest sequence given out.
     pub(crate) fn last(&self) -> u64 {
-        self.first.saturating_add(count(self.items.len())).saturating_sub(1)
+        self.first
+            .saturating_add(count(self.items.len()))
+            .saturating_sub(1)
     }
 
     /// Settlements and releases that Redis has not acknowledged.
     pub(crate) fn waiting(&self) -> usize {
         let settlements = self.last().saturating_sub(self.acknowledged);
-        usize::try_from(settlements).unwrap_or(usize::MAX).saturating_add(self.releases.len())
+        usize::try_from(settlements)
+            .unwrap_or(usize::MAX)
+            .saturating_add(self.releases.len())
     }
 
     pub(crate) fn settle(&mut self, finished: Finished) {
-        let item = Item { finished, acknowledged: None };
+        let item = Item {
+            finished,
+            acknowledged: None,
+        };
         self.bytes = self.bytes.saturating_add(item.bytes());
         self.items.push_back(item);
     }
@@ -165,22 +172,40 @@ impl Outbox {
         }
         let mut releases = Vec::new();
         while releases.len() < RELEASES && !self.releases.is_empty() {
-            let ids: Vec<_> = self.releases.drain(..self.releases.len().min(MAX_BATCH)).collect();
-            Release { partition: self.partition, ids: &ids }.encode(by, out);
+            let ids: Vec<_> = self
+                .releases
+                .drain(..self.releases.len().min(MAX_BATCH))
+                .collect();
+            Release {
+                partition: self.partition,
+                ids: &ids,
+            }
+            .encode(by, out);
             releases.push(ids);
         }
-        let batch = Batch { settles, releases, acknowledged: self.acknowledged, by };
+        let batch = Batch {
+            settles,
+            releases,
+            acknowledged: self.acknowledged,
+            by,
+        };
         (batch.commands() > 0).then_some(batch)
     }
 
     fn encode_settle(&self, first: u64, by: By, out: &mut Vec<u8>) -> usize {
         let skip = usize::try_from(first.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let items: Vec<&Finished> =
-            self.items.iter().skip(skip).take(MAX_BATCH).map(|item| &item.finished).collect();
+        let items: Vec<&Finished> = self
+            .items
+            .iter()
+            .skip(skip)
+            .take(MAX_BATCH)
+            .map(|item| &item.finished)
+            .collect();
         if items.is_empty() {
             return 0;
         }
-        let scopes: Vec<Vec<ScopeWindow<'_>>> = items.iter().map(|item| item.key.windows()).collect();
+        let scopes: Vec<Vec<ScopeWindow<'_>>> =
+            items.iter().map(|item| item.key.windows()).collect();
         let settlements: Vec<Settlement<'_>> = items
             .iter()
             .zip(&scopes)
@@ -208,9 +233,19 @@ impl Outbox {
     }
 
     /// The batch's replies, one per command.
-    pub(crate) fn answered(&mut self, batch: Batch, replies: &[Reply], now: Now) -> Acknowledgement {
-        let mut result = Acknowledgement { complete: true, ..Acknowledgement::default() };
-        let (settled, released) = replies.split_at_checked(batch.settles.len()).unwrap_or_default();
+    pub(crate) fn answered(
+        &mut self,
+        batch: Batch,
+        replies: &[Reply],
+        now: Now,
+    ) -> Acknowledgement {
+        let mut result = Acknowledgement {
+            complete: true,
+            ..Acknowledgement::default()
+        };
+        let (settled, released) = replies
+            .split_at_checked(batch.settles.len())
+            .unwrap_or_default();
         for ((first, sent), reply) in batch.settles.iter().zip(settled) {
             match self.settle_call(*first, &[]).decode(reply) {
                 Ok(SettleAnswer::Done { now_ms, watermark }) => {
@@ -218,7 +253,8 @@ impl Outbox {
                     let lost = self.observe(batch.acknowledged, watermark, now);
                     result.lost = result.lost.saturating_add(lost);
                     result.gap |= watermark.saturating_add(1) < self.first;
-                    result.complete &= watermark >= first.saturating_add(count(*sent)).saturating_sub(1);
+                    result.complete &=
+                        watermark >= first.saturating_add(count(*sent)).saturating_sub(1);
                 }
                 Ok(SettleAnswer::NotReady) => {
                     result.not_ready = true;
@@ -232,8 +268,14 @@ impl Outbox {
         }
         let mut released = released.iter();
         for ids in batch.releases {
-            let call = Release { partition: self.partition, ids: &ids };
-            let answer = released.next().ok_or(ScriptError::Malformed).and_then(|reply| call.decode(reply));
+            let call = Release {
+                partition: self.partition,
+                ids: &ids,
+            };
+            let answer = released
+                .next()
+                .ok_or(ScriptError::Malformed)
+                .and_then(|reply| call.decode(reply));
             match answer {
                 Ok(answer) => result.now_ms = Some(answer.now_ms),
                 Err(error) => {
@@ -260,12 +302,16 @@ impl Outbox {
             self.acknowledged = watermark.max(known).min(before);
             let lost = self.acknowledged.saturating_sub(known);
             let lost = usize::try_from(lost).unwrap_or(usize::MAX);
-            self.items.iter_mut().skip(lost).for_each(|item| item.acknowledged = None);
+            self.items
+                .iter_mut()
+                .skip(lost)
+                .for_each(|item| item.acknowledged = None);
             return before.saturating_sub(self.acknowledged);
         }
         let upto = watermark.min(self.last());
         if upto > self.acknowledged {
-            let from = usize::try_from(self.acknowledged.saturating_sub(known)).unwrap_or(usize::MAX);
+            let from =
+                usize::try_from(self.acknowledged.saturating_sub(known)).unwrap_or(usize::MAX);
             let to = usize::try_from(upto.saturating_sub(known)).unwrap_or(usize::MAX);
             let new = self.items.iter_mut().take(to).skip(from);
             new.for_each(|item| item.acknowledged = Some(now));
@@ -280,12 +326,18 @@ impl Outbox {
         self.worker = worker;
         self.first = 1;
         self.acknowledged = 0;
-        self.items.iter_mut().for_each(|item| item.acknowledged = None);
+        self.items
+            .iter_mut()
+            .for_each(|item| item.acknowledged = None);
     }
 
     /// Forgets what was kept long enough.
     pub(crate) fn trim(&mut self, now: Now) {
-        while let Some(Item { acknowledged: Some(at), .. }) = self.items.front() {
+        while let Some(Item {
+            acknowledged: Some(at),
+            ..
+        }) = self.items.front()
+        {
             let age = now.since(*at);
             if age < KEPT_AT_LEAST_MS || (age < KEPT_MS && self.bytes <= KEPT_BYTES) {
                 break;

@@ -10,7 +10,9 @@ use contract::id::ReservationId;
 use contract::money::NanoUsd;
 use contract::redis_key::Partition;
 use contract::resp::Reply;
-use contract::script::{By, Call, MAX_BATCH, Renew, RenewAnswer, Renewal, ScopeLimits, ScriptError};
+use contract::script::{
+    By, Call, MAX_BATCH, Renew, RenewAnswer, Renewal, ScopeLimits, ScriptError,
+};
 
 use crate::clock::Now;
 use crate::key_state::KeyState;
@@ -100,11 +102,23 @@ impl Renewals {
     }
 
     /// Encodes the next call of the round, beginning one where none runs. An empty one still says that the worker lives.
-    pub(crate) fn call(&mut self, by: By, worker: &str, last: u64, now: Now, out: &mut Vec<u8>) -> Vec<Vec<ReservationId>> {
+    pub(crate) fn call(
+        &mut self,
+        by: By,
+        worker: &str,
+        last: u64,
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Vec<Vec<ReservationId>> {
         if !self.running {
             self.running = true;
             self.next = now.plus(INTERVAL_MS);
-            self.due = self.live.keys().filter(|id| !self.lost.contains(*id)).copied().collect();
+            self.due = self
+                .live
+                .keys()
+                .filter(|id| !self.lost.contains(*id))
+                .copied()
+                .collect();
         }
         let mut commands = Vec::new();
         while commands.len() < COMMANDS && (commands.is_empty() || !self.due.is_empty()) {
@@ -115,7 +129,14 @@ impl Renewals {
     }
 
     /// Encodes one command; answers the ids that are still live.
-    fn encode(&self, ids: Vec<ReservationId>, by: By, worker: &str, last_sequence: u64, out: &mut Vec<u8>) -> Vec<ReservationId> {
+    fn encode(
+        &self,
+        ids: Vec<ReservationId>,
+        by: By,
+        worker: &str,
+        last_sequence: u64,
+        out: &mut Vec<u8>,
+    ) -> Vec<ReservationId> {
         let items: Vec<(ReservationId, &Reservation, Vec<ScopeLimits<'_>>)> = ids
             .into_iter()
             .filter_map(|id| self.live.get(&id).map(|live| (id, live, live.key.limits())))
@@ -131,19 +152,42 @@ impl Renewals {
                 body: &live.body,
             })
             .collect();
-        Renew { partition: self.partition, worker, last_sequence, items: &renewals }.encode(by, out);
+        Renew {
+            partition: self.partition,
+            worker,
+            last_sequence,
+            items: &renewals,
+        }
+        .encode(by, out);
         items.into_iter().map(|(id, ..)| id).collect()
     }
 
     /// The call's replies, one per command.
-    pub(crate) fn answered(&mut self, commands: Vec<Vec<ReservationId>>, replies: &[Reply], now: Now) -> Renewed {
+    pub(crate) fn answered(
+        &mut self,
+        commands: Vec<Vec<ReservationId>>,
+        replies: &[Reply],
+        now: Now,
+    ) -> Renewed {
         let mut result = Renewed::default();
-        let call = Renew { partition: self.partition, worker: "", last_sequence: 0, items: &[] };
+        let call = Renew {
+            partition: self.partition,
+            worker: "",
+            last_sequence: 0,
+            items: &[],
+        };
         let mut replies = replies.iter();
         for ids in commands {
-            let answer = replies.next().ok_or(ScriptError::Malformed).and_then(|reply| call.decode(reply));
+            let answer = replies
+                .next()
+                .ok_or(ScriptError::Malformed)
+                .and_then(|reply| call.decode(reply));
             match answer {
-                Ok(RenewAnswer { now_ms, watermark, lost }) => {
+                Ok(RenewAnswer {
+                    now_ms,
+                    watermark,
+                    lost,
+                }) => {
                     result.now_ms = Some(now_ms);
                     result.watermark = Some(watermark);
                     let lost = lost.into_iter().filter(|id| self.live.contains_key(id));

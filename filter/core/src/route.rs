@@ -30,9 +30,17 @@ impl Api {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Authenticate, admit, send upstream, meter, settle.
-    Metered(Api),
+    Metered {
+        /// The path of the table.
+        path: &'static str,
+        /// What it speaks.
+        api: Api,
+    },
     /// Authenticate and answer from the key's record.
-    ListModels,
+    ListModels {
+        /// The path of the table.
+        path: &'static str,
+    },
     /// The path is known, the method is not; this one would be.
     WrongMethod(&'static str),
     /// Nothing we know.
@@ -45,8 +53,16 @@ enum Target {
 }
 
 const TABLE: &[(&str, &str, Target)] = &[
-    ("POST", "/v1/chat/completions", Target::Metered(Api::ChatCompletions)),
-    ("POST", "/chat/completions", Target::Metered(Api::ChatCompletions)),
+    (
+        "POST",
+        "/v1/chat/completions",
+        Target::Metered(Api::ChatCompletions),
+    ),
+    (
+        "POST",
+        "/chat/completions",
+        Target::Metered(Api::ChatCompletions),
+    ),
     ("POST", "/v1/completions", Target::Metered(Api::Completions)),
     ("POST", "/completions", Target::Metered(Api::Completions)),
     ("POST", "/v1/embeddings", Target::Metered(Api::Embeddings)),
@@ -60,7 +76,7 @@ const TABLE: &[(&str, &str, Target)] = &[
 impl Route {
     /// Looks up exactly `path` (without query); no spelling is normalised here, Envoy has done what may be done.
     pub fn of(method: &[u8], path: &[u8]) -> Self {
-        let Some((expected, _, target)) =
+        let Some((expected, path, target)) =
             TABLE.iter().find(|(_, known, _)| known.as_bytes() == path)
         else {
             return Self::Unknown;
@@ -69,8 +85,8 @@ impl Route {
             return Self::WrongMethod(expected);
         }
         match target {
-            Target::Metered(api) => Self::Metered(*api),
-            Target::ListModels => Self::ListModels,
+            Target::Metered(api) => Self::Metered { path, api: *api },
+            Target::ListModels => Self::ListModels { path },
         }
     }
 }

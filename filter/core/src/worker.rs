@@ -119,12 +119,21 @@ impl Worker {
     /// Whether so much waits that it should not wait for the next tick.
     pub fn wants_flush(&self, now: Now) -> bool {
         self.breaker.is_closed()
-            && self.homes.values().any(|home| home.can_flush(now) && home.outbox.waiting() >= FLUSH_AT)
+            && self
+                .homes
+                .values()
+                .any(|home| home.can_flush(now) && home.outbox.waiting() >= FLUSH_AT)
     }
 
     /// The home's obligations, made when first needed.
     fn home(&mut self, partition: Partition, now: Now) -> &mut Home {
-        let Self { homes, ids, names, config, .. } = self;
+        let Self {
+            homes,
+            ids,
+            names,
+            config,
+            ..
+        } = self;
         homes.entry(partition).or_insert_with(|| {
             *names = names.wrapping_add(1);
             Home::new(partition, config.partitions, ids.worker(*names, now), now)
@@ -133,10 +142,17 @@ impl Worker {
 
     fn show_gauges(&mut self, effects: &mut Vec<Effect>) {
         let total = |count: fn(&Home) -> usize| {
-            let sum = self.homes.values().map(count).fold(0, usize::saturating_add);
+            let sum = self
+                .homes
+                .values()
+                .map(count)
+                .fold(0, usize::saturating_add);
             i64::try_from(sum).unwrap_or(i64::MAX)
         };
-        let (backlog, live) = (total(|home| home.outbox.waiting()), total(|home| home.renewals.live()));
+        let (backlog, live) = (
+            total(|home| home.outbox.waiting()),
+            total(|home| home.renewals.live()),
+        );
         for (metric, shown, value) in [
             (Metric::Backlog, &mut self.shown_backlog, backlog),
             (Metric::Live, &mut self.shown_live, live),
@@ -212,7 +228,11 @@ impl Worker {
 
     /// Whether what a new request may leave behind still has room.
     pub(crate) fn has_room(&self) -> bool {
-        let used = self.homes.values().map(Home::load).fold(0, usize::saturating_add);
+        let used = self
+            .homes
+            .values()
+            .map(Home::load)
+            .fold(0, usize::saturating_add);
         used < ROOM
     }
 
@@ -231,17 +251,27 @@ impl Worker {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let lost = self.home(partition, now).outbox.observe(sent_at, watermark, now);
+        let lost = self
+            .home(partition, now)
+            .outbox
+            .observe(sent_at, watermark, now);
         report_lost(lost, effects);
     }
 
     /// The request goes upstream: from now on it is renewed, until it is settled.
     pub(crate) fn begin(&mut self, id: ReservationId, reservation: Reservation, now: Now) {
-        self.home(reservation.key.home, now).renewals.begin(id, reservation);
+        self.home(reservation.key.home, now)
+            .renewals
+            .begin(id, reservation);
     }
 
     /// Ends a live reservation; its settlement must follow.
-    pub(crate) fn end(&mut self, partition: Partition, id: &ReservationId, now: Now) -> Option<Reservation> {
+    pub(crate) fn end(
+        &mut self,
+        partition: Partition,
+        id: &ReservationId,
+        now: Now,
+    ) -> Option<Reservation> {
         self.home(partition, now).renewals.end(id)
     }
 
@@ -280,8 +310,12 @@ impl Worker {
 
 fn report_lost(lost: u64, effects: &mut Vec<Effect>) {
     if lost > 0 {
-        effects.push(Effect::Measure(Metric::Resent, i64::try_from(lost).unwrap_or(i64::MAX)));
-        let text = format!("Redis lost {lost} settlements that it had acknowledged: sending them again");
+        effects.push(Effect::Measure(
+            Metric::Resent,
+            i64::try_from(lost).unwrap_or(i64::MAX),
+        ));
+        let text =
+            format!("Redis lost {lost} settlements that it had acknowledged: sending them again");
         effects.push(Effect::Log(Level::Warn, text));
     }
 }

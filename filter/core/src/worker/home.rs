@@ -59,7 +59,10 @@ impl Home {
     }
 
     pub(super) fn hurry_renewal(&mut self, now: Now) {
-        if self.hurried.is_none_or(|at| now.since(at) >= HURRY_MS || now < at) {
+        if self
+            .hurried
+            .is_none_or(|at| now.since(at) >= HURRY_MS || now < at)
+        {
             self.hurried = Some(now);
             self.renewals.hurry(now);
         }

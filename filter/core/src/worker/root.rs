@@ -48,7 +48,9 @@ struct Arrived<'a> {
 impl<'a> Arrived<'a> {
     /// The replies, if there is one for each command.
     fn replies(&self, commands: usize) -> Option<&'a [Reply]> {
-        self.outcome.ok().filter(|replies| replies.len() == commands)
+        self.outcome
+            .ok()
+            .filter(|replies| replies.len() == commands)
     }
 }
 
@@ -65,19 +67,39 @@ impl Worker {
 
     fn send_flush(&mut self, partition: Partition, by: By, now: Now, effects: &mut Vec<Effect>) {
         let call = self.new_call();
-        let Some(home) = self.homes.get_mut(&partition) else { return };
+        let Some(home) = self.homes.get_mut(&partition) else {
+            return;
+        };
         let mut commands = Vec::new();
         if let Some(batch) = home.outbox.batch(by, &mut commands) {
             home.flushing = Some(call);
             let replies = batch.commands();
-            self.send(call, commands, replies, RootCall { partition, sent: now, what: What::Flush(batch) }, effects);
+            self.send(
+                call,
+                commands,
+                replies,
+                RootCall {
+                    partition,
+                    sent: now,
+                    what: What::Flush(batch),
+                },
+                effects,
+            );
         }
     }
 
     /// Renews what is due; with `probe` in any case, to learn whether Redis is back.
-    pub(super) fn renew(&mut self, partition: Partition, probe: bool, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn renew(
+        &mut self,
+        partition: Partition,
+        probe: bool,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         let closed = self.breaker.is_closed();
-        let Some(home) = self.homes.get_mut(&partition) else { return };
+        let Some(home) = self.homes.get_mut(&partition) else {
+            return;
+        };
         if home.renewing.is_none() && (probe || (closed && home.renewals.is_due(now))) {
             self.send_renewal(partition, By::Hash, now, effects);
         }
@@ -85,21 +107,49 @@ impl Worker {
 
     fn send_renewal(&mut self, partition: Partition, by: By, now: Now, effects: &mut Vec<Effect>) {
         let call = self.new_call();
-        let Some(home) = self.homes.get_mut(&partition) else { return };
+        let Some(home) = self.homes.get_mut(&partition) else {
+            return;
+        };
         let mut out = Vec::new();
         let (worker, last) = (home.outbox.worker(), home.outbox.last());
         let commands = home.renewals.call(by, worker, last, now, &mut out);
         home.renewing = Some(call);
         let (replies, acknowledged) = (commands.len(), home.outbox.acknowledged());
-        let what = What::Renew(Round { commands, by, acknowledged });
-        self.send(call, out, replies, RootCall { partition, sent: now, what }, effects);
+        let what = What::Renew(Round {
+            commands,
+            by,
+            acknowledged,
+        });
+        self.send(
+            call,
+            out,
+            replies,
+            RootCall {
+                partition,
+                sent: now,
+                what,
+            },
+            effects,
+        );
     }
 
-    fn send(&mut self, call: CallId, commands: Vec<u8>, replies: usize, root: RootCall, effects: &mut Vec<Effect>) {
+    fn send(
+        &mut self,
+        call: CallId,
+        commands: Vec<u8>,
+        replies: usize,
+        root: RootCall,
+        effects: &mut Vec<Effect>,
+    ) {
         self.calls.insert(call, root);
         effects.push(Effect::Measure(Metric::RedisCalls, 1));
         let timeout_ms = self.config.redis_timeout_ms;
-        effects.push(Effect::CallRedis { call, commands, replies, timeout_ms });
+        effects.push(Effect::CallRedis {
+            call,
+            commands,
+            replies,
+            timeout_ms,
+        });
     }
 
     fn new_call(&mut self) -> CallId {
@@ -118,8 +168,18 @@ impl Worker {
     ) {
         let took = i64::try_from(now.since(root.sent)).unwrap_or(i64::MAX);
         effects.push(Effect::Measure(Metric::RedisLatency, took));
-        let RootCall { partition, sent, what } = root;
-        let arrived = Arrived { call, partition, sent, now, outcome };
+        let RootCall {
+            partition,
+            sent,
+            what,
+        } = root;
+        let arrived = Arrived {
+            call,
+            partition,
+            sent,
+            now,
+            outcome,
+        };
         match what {
             What::Flush(batch) => self.flushed(arrived, batch, effects),
             What::Renew(round) => self.renewed(arrived, round, effects),
@@ -127,8 +187,16 @@ impl Worker {
     }
 
     fn flushed(&mut self, arrived: Arrived<'_>, batch: Batch, effects: &mut Vec<Effect>) {
-        let Arrived { call, partition, sent, now, .. } = arrived;
-        let Some(home) = self.homes.get_mut(&partition) else { return };
+        let Arrived {
+            call,
+            partition,
+            sent,
+            now,
+            ..
+        } = arrived;
+        let Some(home) = self.homes.get_mut(&partition) else {
+            return;
+        };
         if home.flushing == Some(call) {
             home.flushing = None;
         }
@@ -154,7 +222,10 @@ impl Worker {
         }
         if let Some(error) = result.error {
             home.flush_failed(now);
-            effects.push(Effect::Log(Level::Warn, format!("settling failed: {error}")));
+            effects.push(Effect::Log(
+                Level::Warn,
+                format!("settling failed: {error}"),
+            ));
             self.store_failed(now, effects);
         } else if result.no_script && by == By::Hash {
             self.send_flush(partition, By::Source, now, effects);
@@ -170,8 +241,16 @@ impl Worker {
     }
 
     fn renewed(&mut self, arrived: Arrived<'_>, round: Round, effects: &mut Vec<Effect>) {
-        let Arrived { call, partition, sent, now, .. } = arrived;
-        let Some(home) = self.homes.get_mut(&partition) else { return };
+        let Arrived {
+            call,
+            partition,
+            sent,
+            now,
+            ..
+        } = arrived;
+        let Some(home) = self.homes.get_mut(&partition) else {
+            return;
+        };
         if home.renewing == Some(call) {
             home.renewing = None;
         }
@@ -188,7 +267,10 @@ impl Worker {
             report_lost(lost, effects);
         }
         if let Some(error) = result.error {
-            effects.push(Effect::Log(Level::Warn, format!("renewing failed: {error}")));
+            effects.push(Effect::Log(
+                Level::Warn,
+                format!("renewing failed: {error}"),
+            ));
             self.store_failed(now, effects);
         } else if result.no_script && round.by == By::Hash {
             self.send_renewal(partition, By::Source, now, effects);

@@ -1,0 +1,145 @@
+//! One request with its answer, from headers to settlement. [`Exchange::step`] takes what happened and returns what to do.
+//!
+//! Decides which stage an event belongs to; each stage is a module named after the request's way. Failure stance: an event that fits no stage
+//! changes nothing, a paused request stays paused, and whatever ends an exchange leaves exactly one settlement or release behind if anything
+//! was, or may have been, reserved for it.
+
+mod admit;
+mod answer;
+mod auth;
+mod flow;
+mod limit_headers;
+mod limit_text;
+mod lookup;
+mod model_list;
+mod models;
+mod need;
+mod refusal;
+mod reply;
+mod request;
+mod settle;
+mod spend_body;
+mod state;
+mod static_check;
+mod turn;
+mod upstream;
+
+use self::flow::Admission;
+use self::state::{Admitting, State, Step};
+use self::turn::{Outcome, Turn};
+use crate::clock::Now;
+use crate::effect::Effect;
+use crate::event::{CallId, Event};
+use crate::worker::Worker;
+
+/// One request with its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    state: State,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Exchange {
+    /// An exchange of which nothing has come yet.
+    pub const fn new() -> Self {
+        Self {
+            state: State::Expecting,
+        }
+    }
+
+    /// Something happened; this is to be done, in order.
+    pub fn step(&mut self, worker: &mut Worker, now: Now, event: Event<'_>) -> Vec<Effect> {
+        let mut turn = Turn {
+            worker,
+            now,
+            effects: Vec::new(),
+        };
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = next(&mut turn, state, event);
+        turn.effects
+    }
+
+    /// Whether nothing more can happen: replied, settled or given up.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+}
+
+fn next(turn: &mut Turn<'_>, state: State, event: Event<'_>) -> State {
+    match (state, event) {
+        (State::Expecting, Event::RequestHeaders { headers, end, peer }) => {
+            flow::begin(turn, headers, end, peer)
+        }
+        (State::Expecting, Event::ResponseHeaders { .. } | Event::Done) => State::Over,
+        (State::Expecting, _) => State::Expecting,
+
+        (State::Gathering(gathering), Event::RequestBody { chunk, end }) => {
+            flow::on_body(turn, gathering, chunk, end)
+        }
+        (State::Gathering(gathering), Event::Redis { call, outcome }) => {
+            flow::on_lookup(turn, gathering, call, outcome)
+        }
+        // Envoy answers in our place, or the client left: nothing was reserved.
+        (State::Gathering(_), Event::ResponseHeaders { .. } | Event::Done) => State::Over,
+        (state @ State::Gathering(_), _) => state,
+
+        (State::Admitting(admitting), Event::Redis { call, outcome }) => {
+            on_redis(turn, admitting, call, outcome)
+        }
+        (State::Admitting(admitting), Event::ResponseHeaders { .. } | Event::Done) => {
+            admit::abandoned(turn, &admitting.step, &admitting.key);
+            State::Over
+        }
+        (state @ State::Admitting(_), _) => state,
+
+        (State::Answering(answering), Event::ResponseHeaders { headers, end }) => {
+            answer::on_headers(turn, answering, headers, end)
+        }
+        (State::Answering(answering), Event::ResponseBody { chunk, end }) => {
+            answer::on_body(turn, answering, chunk, end)
+        }
+        (State::Answering(answering), Event::Done) => answer::finished(turn, *answering, false),
+        (state @ State::Answering(_), _) => state,
+
+        (State::Over, _) => State::Over,
+    }
+}
+
+fn on_redis(
+    turn: &mut Turn<'_>,
+    admitting: Box<Admitting>,
+    call: CallId,
+    outcome: Outcome<'_>,
+) -> State {
+    let awaited = match &admitting.step {
+        Step::Model(pending, _) | Step::Admit(_, pending) | Step::Sweep(_, pending) => pending.call,
+    };
+    if awaited != call {
+        return State::Admitting(admitting);
+    }
+    let Admitting {
+        request,
+        api,
+        facts,
+        key,
+        step,
+    } = *admitting;
+    let admission = Admission {
+        request,
+        api,
+        facts,
+        key,
+    };
+    match step {
+        Step::Model(pending, name) => flow::on_model(turn, admission, (pending, name), outcome),
+        Step::Admit(asked, pending) => admit::on_answer(turn, admission, asked, pending, outcome),
+        Step::Sweep(question, pending) => {
+            admit::on_swept(turn, admission, question, pending, outcome)
+        }
+    }
+}

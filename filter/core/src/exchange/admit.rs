@@ -1,0 +1,427 @@
+//! The question that Redis decides in one step, and what each of its answers means. Decides when to ask again (changed records, expired
+//! reservations, less output), and when not to.
+//!
+//! Failure stance: an admission whose outcome is not known for certain, or comes too late, is released and the request refused with 503; with
+//! `on_store_failure: allow` a key that Redis confirmed within the last minute goes on, metered, under the id that was asked for.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use contract::id::ReservationId;
+use contract::limits::{Denial, LimitKind};
+use contract::records::{IndexEntry, Ready, Record, Versioned};
+use contract::script::{Admit, AdmitAnswer, By, Call, Remaining, ScopeLimits, ScriptError, Sweep};
+
+use super::flow::{self, Admission};
+use super::limit_text::ScopeText;
+use super::refusal::{Denied, Refusal, Unavailable};
+use super::state::{Asked, Question, State, Step};
+use super::turn::{Outcome, Pending, Turn};
+use super::{lookup, spend_body, static_check, upstream};
+use crate::clock::Now;
+use crate::effect::{Effect, Level};
+use crate::event::StoreFailure;
+use crate::key_state::{Built, KeyState, ReadRecord};
+use crate::metric::Metric;
+
+/// Asks Redis for the request.
+pub(crate) fn ask(turn: &mut Turn<'_>, mut admission: Admission, question: Question) -> State {
+    if !turn.worker.has_room() {
+        return turn.unavailable(Unavailable::Full);
+    }
+    let id = match admission.request.id {
+        Some(id) => id,
+        None => turn.worker.new_id(turn.now),
+    };
+    admission.request.id = Some(id);
+    let spend = spend_body::reserved(&admission, &question);
+    let Ok(body) = serde_json::to_vec(&spend) else {
+        return turn.refuse(&Refusal::TooMuchAsked);
+    };
+    let mut asked = Box::new(Asked {
+        question,
+        id,
+        spend,
+        body,
+        acknowledged: 0,
+    });
+    if !turn.worker.may_admit(admission.key.home) {
+        return without_store(turn, admission, asked);
+    }
+    let commands = encoded(turn, &admission, &mut asked);
+    match turn.call(&mut admission.request, commands, 1) {
+        Ok(pending) => admission.waiting(Step::Admit(asked, pending)),
+        Err(why) => turn.unavailable(why),
+    }
+}
+
+fn encoded(turn: &mut Turn<'_>, admission: &Admission, asked: &mut Asked) -> Vec<u8> {
+    let config = turn.worker.config();
+    let (partitions, travel_ms) = (config.partitions, config.redis_timeout_ms);
+    let not_after_ms = turn
+        .worker
+        .redis_time(turn.now)
+        .map_or(0, |now_ms| now_ms.saturating_add(travel_ms));
+    let catalogue = admission
+        .request
+        .lagging
+        .unwrap_or(turn.worker.catalogue.rev());
+    let (worker, acknowledged) = turn.worker.settler(admission.key.home, turn.now);
+    asked.acknowledged = acknowledged;
+    let call = Admit {
+        partition: admission.key.home,
+        partitions,
+        id: asked.id,
+        worker,
+        not_after_ms,
+        travel_ms,
+        catalogue,
+        records: &admission.key.revs,
+        scopes: &admission.key.limits(),
+        tokens: asked.question.need.tokens,
+        cost: asked.question.need.cost,
+        body: &asked.body,
+    };
+    let mut commands = Vec::with_capacity(2_048);
+    call.encode(asked.question.by, &mut commands);
+    commands
+}
+
+/// The reply, read in the light of what was asked.
+fn decoded(
+    admission: &Admission,
+    asked: &Asked,
+    reply: &contract::resp::Reply,
+) -> Result<AdmitAnswer, ScriptError> {
+    let scopes: Vec<ScopeLimits<'_>> = admission.key.limits();
+    Admit {
+        partition: admission.key.home,
+        partitions: 0,
+        id: asked.id,
+        worker: "",
+        not_after_ms: 0,
+        travel_ms: 0,
+        catalogue: contract::id::Rev::default(),
+        records: &admission.key.revs,
+        scopes: &scopes,
+        tokens: 0,
+        cost: asked.question.need.cost,
+        body: &[],
+    }
+    .decode(reply)
+}
+
+/// Redis answered the admission, or did not.
+pub(crate) fn on_answer(
+    turn: &mut Turn<'_>,
+    mut admission: Admission,
+    asked: Box<Asked>,
+    pending: Pending,
+    outcome: Outcome<'_>,
+) -> State {
+    let replies = match turn.arrived(&mut admission.request, pending, outcome, 1) {
+        Ok(replies) => replies,
+        // It was never sent.
+        Err(StoreFailure::Dispatch) => return without_store(turn, admission, asked),
+        Err(_) => return uncertain(turn, admission, asked),
+    };
+    let decoded = match replies.first() {
+        Some(reply) => decoded(&admission, &asked, reply),
+        None => Err(ScriptError::Malformed),
+    };
+    let answer = match decoded {
+        Ok(answer) => answer,
+        Err(ScriptError::NoScript) if asked.question.by == By::Hash => {
+            let question = Question {
+                by: By::Source,
+                ..asked.question
+            };
+            return ask(turn, admission, question);
+        }
+        Err(error) => {
+            if let ScriptError::Redis(text) = error {
+                turn.log(Level::Warn, format!("admission failed: {text}"));
+            }
+            turn.store_failed();
+            return uncertain(turn, admission, asked);
+        }
+    };
+    turn.worker.store_answered();
+    if let Some(redis_ms) = time_of(&answer) {
+        turn.worker.learn_time(pending.sent, turn.now, redis_ms);
+    }
+    match answer {
+        AdmitAnswer::Admitted {
+            now_ms,
+            remaining,
+            watermark,
+        } => {
+            let Turn {
+                worker,
+                now,
+                effects,
+                ..
+            } = turn;
+            worker.observe_watermark(
+                admission.key.home,
+                asked.acknowledged,
+                watermark,
+                *now,
+                effects,
+            );
+            admitted(turn, admission, asked, pending.sent, (now_ms, remaining))
+        }
+        AdmitAnswer::Denied {
+            now_ms,
+            denial,
+            expired,
+        } => denied(turn, admission, asked.question, (now_ms, denial), expired),
+        AdmitAnswer::Stale { ready, records, .. } => {
+            stale(turn, admission, asked.question, &ready, records)
+        }
+        AdmitAnswer::NotReady => {
+            turn.worker.not_ready(admission.key.home, turn.now);
+            turn.unavailable(Unavailable::NotReady)
+        }
+        AdmitAnswer::Released => turn.unavailable(Unavailable::TooManyTries),
+        // What Redis's time was thought to be is corrected by now.
+        AdmitAnswer::TooLate { .. } => ask(turn, admission, asked.question),
+    }
+}
+
+fn time_of(answer: &AdmitAnswer) -> Option<u64> {
+    match answer {
+        // An earlier try's repeat tells the time of that try.
+        AdmitAnswer::Admitted {
+            now_ms, remaining, ..
+        } => (!remaining.is_empty()).then_some(*now_ms),
+        AdmitAnswer::Denied { now_ms, .. }
+        | AdmitAnswer::Stale { now_ms, .. }
+        | AdmitAnswer::TooLate { now_ms } => Some(*now_ms),
+        AdmitAnswer::NotReady | AdmitAnswer::Released => None,
+    }
+}
+
+fn admitted(
+    turn: &mut Turn<'_>,
+    admission: Admission,
+    asked: Box<Asked>,
+    sent: Now,
+    (now_ms, remaining): (u64, Vec<Remaining>),
+) -> State {
+    let home = admission.key.home;
+    // Rate windows count on the request reaching the upstream within the time-out.
+    if turn.now.since(sent) > turn.worker.config().redis_timeout_ms {
+        release(turn, &admission, asked.id);
+        return turn.unavailable(Unavailable::TooManyTries);
+    }
+    if let Err(refusal) = static_check::not_expired(&admission.key, now_ms) {
+        turn.worker.release(home, asked.id, turn.now);
+        turn.effects.push(Effect::Measure(Metric::Released, 1));
+        return turn.refuse(&refusal);
+    }
+    admission.key.admitted(turn.now, &remaining);
+    turn.effects.push(Effect::Measure(Metric::Admitted, 1));
+    upstream::send(turn, admission, *asked, now_ms, remaining)
+}
+
+fn release(turn: &mut Turn<'_>, admission: &Admission, id: ReservationId) {
+    turn.worker.release(admission.key.home, id, turn.now);
+    turn.effects.push(Effect::Measure(Metric::Released, 1));
+}
+
+/// Nobody knows whether the admission ran.
+fn uncertain(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -> State {
+    if !flow::may_do_without_store(turn, &admission.key) {
+        release(turn, &admission, asked.id);
+    }
+    without_store(turn, admission, asked)
+}
+
+/// Redis does not decide: refuse, or go on under the id that was asked for, which settles once whether or not Redis had admitted it.
+fn without_store(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -> State {
+    if !flow::may_do_without_store(turn, &admission.key) {
+        return turn.unavailable(Unavailable::Store);
+    }
+    turn.effects
+        .push(Effect::Measure(Metric::AllowedWithoutStore, 1));
+    let text = format!(
+        "Redis fails: key {} admitted without its limits, to be settled later",
+        admission.key.key.display
+    );
+    turn.log(Level::Warn, text);
+    let admitted_ms = turn.redis_ms();
+    upstream::send(turn, admission, *asked, admitted_ms, Vec::new())
+}
+
+/// The client left, or Envoy gave up, while the answer was awaited: it may still admit.
+pub(crate) fn abandoned(turn: &mut Turn<'_>, step: &Step, key: &KeyState) {
+    if let Step::Admit(asked, _) = step {
+        turn.worker.release(key.home, asked.id, turn.now);
+        turn.effects.push(Effect::Measure(Metric::Released, 1));
+    }
+}
+
+fn denied(
+    turn: &mut Turn<'_>,
+    admission: Admission,
+    question: Question,
+    (now_ms, denial): (u64, Denial),
+    expired: Vec<ReservationId>,
+) -> State {
+    let key = &admission.key;
+    key.confirmed.set(turn.now);
+    if !expired.is_empty() && !question.swept {
+        return sweep(turn, admission, question, &expired);
+    }
+    let left = denial.limit.saturating_sub(denial.used);
+    if let Some(need) = question.need.shrunk(&question.model, denial.kind, left) {
+        return ask(turn, admission, Question { need, ..question });
+    }
+    let needed = match denial.kind {
+        LimitKind::Budget => question.need.cost.get(),
+        LimitKind::Tpm => question.need.tokens,
+        LimitKind::Rpm | LimitKind::Parallel => 1,
+    };
+    let Some(scope) = key
+        .scopes
+        .get(denial.scope)
+        .map(|scope| ScopeText::of(key, scope))
+    else {
+        return turn.unavailable(Unavailable::Store);
+    };
+    let budget_status = turn
+        .worker
+        .catalogue
+        .settings()
+        .map_or(422, |settings| settings.budget_exceeded_status);
+    turn.refuse(&Refusal::Denied(Box::new(Denied {
+        denial,
+        now_ms,
+        scope,
+        budget_status,
+        needed,
+    })))
+}
+
+fn sweep(
+    turn: &mut Turn<'_>,
+    mut admission: Admission,
+    question: Question,
+    expired: &[ReservationId],
+) -> State {
+    let mut commands = Vec::new();
+    Sweep {
+        partition: admission.key.home,
+        ids: expired,
+    }
+    .encode(By::Source, &mut commands);
+    match turn.call(&mut admission.request, commands, 1) {
+        Ok(pending) => admission.waiting(Step::Sweep(question, pending)),
+        Err(why) => turn.unavailable(why),
+    }
+}
+
+/// The sweep was answered: whatever it freed, ask again. It never runs twice for one request.
+pub(crate) fn on_swept(
+    turn: &mut Turn<'_>,
+    mut admission: Admission,
+    question: Question,
+    pending: Pending,
+    outcome: Outcome<'_>,
+) -> State {
+    match turn.arrived(&mut admission.request, pending, outcome, 1) {
+        Ok(_) => ask(
+            turn,
+            admission,
+            Question {
+                swept: true,
+                ..question
+            },
+        ),
+        Err(_) => turn.unavailable(Unavailable::Store),
+    }
+}
+
+/// Records or the catalogue changed since they were read: take what came along, and decide anew.
+fn stale(
+    turn: &mut Turn<'_>,
+    mut admission: Admission,
+    question: Question,
+    ready: &Ready,
+    stored: Vec<Option<Vec<u8>>>,
+) -> State {
+    turn.effects.push(Effect::Measure(Metric::Stale, 1));
+    match turn.worker.catalogue.observe(ready.catalogue, turn.now) {
+        Ordering::Greater => return flow::reload(turn, admission.request, admission.facts),
+        Ordering::Equal => admission.request.lagging = None,
+        Ordering::Less if turn.worker.catalogue.may_lag(turn.now) => {
+            // The index's marker was raised first. What was evaluated is the newer catalogue.
+            admission.request.lagging = Some(ready.catalogue);
+        }
+        Ordering::Less => {
+            let refusal = lookup::went_back(turn);
+            return turn.refuse(&refusal);
+        }
+    }
+    let records = match reread(turn, &admission.key, stored) {
+        Ok(records) => records,
+        Err(refusal) => return turn.refuse(&refusal),
+    };
+    let known = &admission.key.revs;
+    let changed = |at: usize| {
+        records.get(at).map(|(_, record)| record.rev) != known.get(at).map(|(_, rev)| *rev)
+    };
+    if changed(0) {
+        // The key's own record changed: it may have moved, so its index entry is read again too.
+        turn.worker.forget_key(&admission.request.hash);
+        return flow::reload(turn, admission.request, admission.facts);
+    }
+    if !(1..records.len()).any(changed) {
+        return ask(turn, admission, question);
+    }
+    let entry = IndexEntry {
+        home: admission.key.home,
+        records: known.iter().map(|(id, _)| id.clone()).collect(),
+        until_ms: admission.key.until_ms,
+    };
+    let binds = turn
+        .worker
+        .catalogue
+        .settings()
+        .is_some_and(|settings| settings.apply_user_budget_to_team_keys);
+    match KeyState::build(admission.request.hash, &entry, records, binds, turn.now) {
+        Built::State(state) => {
+            let state = Rc::new(state);
+            turn.worker.remember_key(Rc::clone(&state));
+            admission.request.fresh = true;
+            flow::decide(turn, admission.request, admission.facts, state)
+        }
+        Built::Deleted | Built::Inconsistent => {
+            turn.worker.forget_key(&admission.request.hash);
+            flow::reload(turn, admission.request, admission.facts)
+        }
+    }
+}
+
+fn reread(
+    turn: &mut Turn<'_>,
+    key: &KeyState,
+    stored: Vec<Option<Vec<u8>>>,
+) -> Result<Vec<ReadRecord>, Refusal> {
+    let mut records = Vec::with_capacity(stored.len());
+    for ((id, _), stored) in key.revs.iter().zip(stored) {
+        let Some(stored) = stored else {
+            return Err(Refusal::Unavailable(Unavailable::NotReady));
+        };
+        let Some(record) = Versioned::<Record>::decode(&stored) else {
+            turn.store_failed();
+            return Err(Refusal::Unavailable(Unavailable::Store));
+        };
+        if !turn.worker.accept_rev(id, record.rev) {
+            return Err(lookup::went_back(turn));
+        }
+        records.push((id.clone(), record));
+    }
+    Ok(records)
+}

@@ -1,0 +1,162 @@
+//! Which models a key may call, and what a model's name means: aliases first, then the key's, the team's and the user's lists. Decides by names,
+//! patterns, groups and providers; whether a model exists is the catalogue's to say.
+
+use contract::records::{ModelRecord, ProxySettings};
+
+use super::refusal::{ModelList, Refusal};
+use crate::key_state::KeyState;
+
+/// The model that `name` means for this key: its own aliases go before its team's.
+pub(crate) fn resolved<'a>(state: &'a KeyState, name: &'a str) -> &'a str {
+    let of_team = state.team.as_ref().and_then(|team| team.aliases.get(name));
+    state
+        .key
+        .aliases
+        .get(name)
+        .or(of_team)
+        .map_or(name, String::as_str)
+}
+
+/// Whether every list that binds the key allows `name`. `record` is what the catalogue knows about it.
+pub(crate) fn check(
+    state: &KeyState,
+    settings: &ProxySettings,
+    name: &str,
+    record: Option<&ModelRecord>,
+) -> Result<(), Refusal> {
+    let denied = |by| {
+        Err(Refusal::ModelNotAllowed {
+            model: name.to_owned(),
+            by,
+        })
+    };
+    let wanted = Wanted {
+        name,
+        provider: record.map(|record| record.provider.as_str()),
+        settings,
+    };
+    let of_team = state.team.as_ref().map_or(&[][..], |team| &team.models);
+    if !wanted.in_list(&state.key.models, of_team) {
+        return denied(ModelList::Key);
+    }
+    if !wanted.in_list(of_team, &[]) {
+        return denied(ModelList::Team);
+    }
+    // A user's list binds personal keys only.
+    let personal = state.user.as_ref().filter(|_| state.key.team.is_none());
+    if personal.is_some_and(|user| !wanted.in_list(&user.models, &[])) {
+        return denied(ModelList::User);
+    }
+    Ok(())
+}
+
+/// Names of the models that the key may call, as far as names are known: what `GET /v1/models` lists.
+pub(crate) fn listed(state: &KeyState, settings: &ProxySettings) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let named = state
+        .key
+        .models
+        .iter()
+        .chain(state.team.iter().flat_map(|team| &team.models));
+    let groups = named
+        .clone()
+        .filter_map(|entry| settings.access_groups.get(entry))
+        .flatten();
+    let plain = named.filter(|entry| !settings.access_groups.contains_key(*entry));
+    for name in settings.models.iter().chain(groups).chain(plain) {
+        let is_model = !name.contains('*') && !is_sentinel(name);
+        let allowed = || check(state, settings, name, None).is_ok();
+        if is_model && !names.contains(name) && allowed() {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn is_sentinel(entry: &str) -> bool {
+    matches!(
+        entry,
+        "all-proxy-models" | "all-team-models" | "no-default-models"
+    )
+}
+
+struct Wanted<'a> {
+    name: &'a str,
+    provider: Option<&'a str>,
+    settings: &'a ProxySettings,
+}
+
+impl Wanted<'_> {
+    /// An empty list allows all.
+    fn in_list(&self, list: &[String], of_team: &[String]) -> bool {
+        list.is_empty() || list.iter().any(|entry| self.is_allowed_by(entry, of_team))
+    }
+
+    fn is_allowed_by(&self, entry: &str, of_team: &[String]) -> bool {
+        match entry {
+            "*" | "all-proxy-models" => true,
+            "all-team-models" => self.in_list(of_team, &[]),
+            "no-default-models" => false,
+            _ => {
+                self.matches(entry)
+                    || self
+                        .settings
+                        .access_groups
+                        .get(entry)
+                        .is_some_and(|group| group.iter().any(|pattern| self.matches(pattern)))
+            }
+        }
+    }
+
+    fn matches(&self, pattern: &str) -> bool {
+        let of_provider = || {
+            let (provider, rest) = pattern.split_once('/')?;
+            (self.provider == Some(provider)).then(|| glob(rest, self.name))
+        };
+        glob(pattern, self.name) || (pattern.contains('*') && of_provider().unwrap_or(false))
+    }
+}
+
+/// Whether `pattern`, in which `*` stands for any text, is all of `name`.
+fn glob(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, fits) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("gpt-*", "gpt-4o", true),
+            ("gpt-*", "xgpt-4o", false),
+            ("*-mini", "gpt-4o-mini", true),
+            ("*-mini", "gpt-4o-minix", false),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("**", "", true),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads a request's headers: route, credential, and what must not go upstream. Decides nothing about the key. Bytes throughout: any header may
+//! hold anything.
+
+use crate::config::Config;
+use crate::event::Headers;
+use crate::route::{Route, split_query};
+
+use super::auth;
+use super::refusal::Refusal;
+use super::state::{Request, Target, ToForward};
+
+/// Our own names and LiteLLM's: a client may not speak in them to the upstream. Envoy's: a client may not tell Envoy to retry
+/// or to wait longer, since one admission is one upstream call.
+const OWN: [&[u8]; 6] = [
+    b"x-tollkeeper-",
+    b"x-litellm-",
+    b"x-envoy-retr",
+    b"x-envoy-max-retries",
+    b"x-envoy-hedge-",
+    b"x-envoy-upstream-",
+];
+/// Most bytes of a tag list that are read.
+const LONGEST_TAGS: usize = 4_096;
+
+/// The request that the headers begin, or why it goes no further.
+pub(super) fn read(
+    headers: &Headers,
+    peer: Option<&[u8]>,
+    config: &Config,
+) -> Result<Request, Refusal> {
+    let value = |wanted: &[u8]| {
+        headers
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_slice())
+    };
+    let path = value(b":path").unwrap_or_default();
+    let (bare, query) = split_query(path);
+    let (route, target) = match Route::of(value(b":method").unwrap_or_default(), bare) {
+        Route::Metered { path, api } => (path, Target::Metered(api)),
+        Route::ListModels { path } => (path, Target::ListModels),
+        Route::WrongMethod(expected) => return Err(Refusal::WrongMethod { expected }),
+        Route::Unknown => return Err(Refusal::UnknownRoute),
+    };
+    let key = auth::key(headers, query)?;
+    let plain = |encoding: &[u8]| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
+    if headers
+        .iter()
+        .any(|(name, value)| name == b"content-encoding" && !plain(value.trim_ascii()))
+    {
+        return Err(Refusal::ContentEncoding);
+    }
+    let length = value(b"content-length");
+    let stated = length.and_then(|length| std::str::from_utf8(length).ok()?.parse::<usize>().ok());
+    if stated.is_some_and(|stated| stated > config.max_body_bytes) {
+        return Err(Refusal::BodyTooLarge {
+            limit: config.max_body_bytes,
+        });
+    }
+    let text = |name: &[u8]| {
+        let text = std::str::from_utf8(value(name)?).ok()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let listed = value(b"x-litellm-tags")
+        .filter(|tags| tags.len() <= LONGEST_TAGS)
+        .and_then(|tags| std::str::from_utf8(tags).ok());
+    Ok(Request {
+        target,
+        route,
+        hash: key.hash(),
+        headers: ToForward {
+            remove: removed(headers),
+            path: upstream_path(path, route, query),
+            has_length: length.is_some(),
+        },
+        client_ip: peer.and_then(address),
+        end_user: text(b"x-litellm-customer-id").or_else(|| text(b"x-litellm-end-user-id")),
+        tags: listed
+            .into_iter()
+            .flat_map(|tags| tags.split(','))
+            .map(|tag| tag.trim().to_owned())
+            .collect(),
+        fresh: false,
+        calls: 0,
+        waited_ms: 0,
+        id: None,
+        lagging: None,
+    })
+}
+
+fn removed(headers: &Headers) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for (name, _) in headers {
+        let goes = auth::is_credential(name) || OWN.iter().any(|prefix| name.starts_with(prefix));
+        if goes && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The path that providers know, without the key; `None` where the client sent just that.
+fn upstream_path(sent: &[u8], route: &str, query: Option<&[u8]>) -> Option<Vec<u8>> {
+    let stripped = query.and_then(auth::without_key);
+    let query = stripped
+        .as_deref()
+        .or(query)
+        .filter(|query| !query.is_empty());
+    let mut path = Vec::with_capacity(sent.len().saturating_add(3));
+    if !route.starts_with("/v1/") {
+        path.extend_from_slice(b"/v1");
+    }
+    path.extend_from_slice(route.as_bytes());
+    if let Some(query) = query {
+        path.push(b'?');
+        path.extend_from_slice(query);
+    }
+    (path != sent).then_some(path)
+}
+
+/// `ip:port` or `[ip]:port` without the port.
+fn address(peer: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(peer).ok()?;
+    let ip = match text.rsplit_once(':') {
+        Some((ip, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            ip
+        }
+        _ => text,
+    };
+    let ip = ip.trim_start_matches('[').trim_end_matches(']');
+    (!ip.is_empty() && ip.len() <= 64).then(|| ip.to_owned())
+}
