@@ -84,7 +84,9 @@ mod tests {
     fn an_open_one_probes_at_once_and_then_twice_a_second() {
         let mut breaker = Breaker::default();
         assert!(!breaker.probe(Now(0)));
-        (0..3).for_each(|_| drop(breaker.failed(Now(1_000))));
+        for _ in 0..3 {
+            breaker.failed(Now(1_000));
+        }
         let probes: Vec<_> = (1_000..3_000)
             .filter(|at| breaker.probe(Now(*at)))
             .collect();
@@ -98,7 +100,9 @@ mod tests {
     #[test]
     fn a_late_answer_does_not_close_it() {
         let mut breaker = Breaker::default();
-        (0..3).for_each(|_| drop(breaker.failed(Now(0))));
+        for _ in 0..3 {
+            breaker.failed(Now(0));
+        }
         breaker.answered();
         assert!(!breaker.is_closed());
         breaker.close();

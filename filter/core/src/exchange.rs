@@ -7,11 +7,13 @@
 mod admit;
 mod answer;
 mod auth;
+mod denied;
 mod flow;
 mod limit_headers;
 mod limit_text;
 mod lookup;
 mod model_list;
+mod model_lookup;
 mod models;
 mod need;
 mod refusal;
@@ -19,12 +21,12 @@ mod reply;
 mod request;
 mod settle;
 mod spend_body;
+mod stale;
 mod state;
 mod static_check;
 mod turn;
 mod upstream;
 
-use self::flow::Admission;
 use self::state::{Admitting, State, Step};
 use self::turn::{Outcome, Turn};
 use crate::clock::Now;
@@ -75,28 +77,15 @@ fn next(turn: &mut Turn<'_>, state: State, event: Event<'_>) -> State {
         (State::Expecting, Event::RequestHeaders { headers, end, peer }) => {
             flow::begin(turn, headers, end, peer)
         }
-        (State::Expecting, Event::ResponseHeaders { .. } | Event::Done) => State::Over,
-        (State::Expecting, _) => State::Expecting,
-
         (State::Gathering(gathering), Event::RequestBody { chunk, end }) => {
             flow::on_body(turn, gathering, chunk, end)
         }
         (State::Gathering(gathering), Event::Redis { call, outcome }) => {
             flow::on_lookup(turn, gathering, call, outcome)
         }
-        // Envoy answers in our place, or the client left: nothing was reserved.
-        (State::Gathering(_), Event::ResponseHeaders { .. } | Event::Done) => State::Over,
-        (state @ State::Gathering(_), _) => state,
-
         (State::Admitting(admitting), Event::Redis { call, outcome }) => {
             on_redis(turn, admitting, call, outcome)
         }
-        (State::Admitting(admitting), Event::ResponseHeaders { .. } | Event::Done) => {
-            admit::abandoned(turn, &admitting.step, &admitting.key);
-            State::Over
-        }
-        (state @ State::Admitting(_), _) => state,
-
         (State::Answering(answering), Event::ResponseHeaders { headers, end }) => {
             answer::on_headers(turn, answering, headers, end)
         }
@@ -104,9 +93,16 @@ fn next(turn: &mut Turn<'_>, state: State, event: Event<'_>) -> State {
             answer::on_body(turn, answering, chunk, end)
         }
         (State::Answering(answering), Event::Done) => answer::finished(turn, *answering, false),
-        (state @ State::Answering(_), _) => state,
-
-        (State::Over, _) => State::Over,
+        // The client left, or Envoy answers in our place, while Redis was asked.
+        (State::Admitting(admitting), Event::ResponseHeaders { .. } | Event::Done) => {
+            admit::abandoned(turn, &admitting.step, &admitting.admission.key);
+            State::Over
+        }
+        // Nothing was reserved yet.
+        (State::Expecting | State::Gathering(_), Event::ResponseHeaders { .. } | Event::Done) => {
+            State::Over
+        }
+        (state, _) => state,
     }
 }
 
@@ -122,24 +118,14 @@ fn on_redis(
     if awaited != call {
         return State::Admitting(admitting);
     }
-    let Admitting {
-        request,
-        api,
-        facts,
-        key,
-        step,
-    } = *admitting;
-    let admission = Admission {
-        request,
-        api,
-        facts,
-        key,
-    };
+    let Admitting { admission, step } = *admitting;
     match step {
-        Step::Model(pending, name) => flow::on_model(turn, admission, (pending, name), outcome),
+        Step::Model(pending, name) => {
+            model_lookup::on_model(turn, admission, (pending, name), outcome)
+        }
         Step::Admit(asked, pending) => admit::on_answer(turn, admission, asked, pending, outcome),
         Step::Sweep(question, pending) => {
-            admit::on_swept(turn, admission, question, pending, outcome)
+            denied::on_swept(turn, admission, *question, pending, outcome)
         }
     }
 }

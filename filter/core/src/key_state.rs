@@ -4,9 +4,10 @@
 //! what it allows is left to the static check. Failure stance: records that do not fit together are no key state.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use contract::id::Rev;
-use contract::limits::{Budget, Limits};
+use contract::limits::Limits;
 use contract::money::NanoUsd;
 use contract::records::{
     IndexEntry, KeyRecord, MemberRecord, Record, TeamRecord, UserRecord, Versioned,
@@ -47,11 +48,6 @@ impl Scope {
             budget_binds: limits.budget.is_some(),
         }
     }
-
-    /// The budget, where it binds.
-    pub(crate) fn budget(&self) -> Option<&Budget> {
-        self.limits.budget.as_ref().filter(|_| self.budget_binds)
-    }
 }
 
 /// An owner that a key cannot do without and that was deleted.
@@ -87,7 +83,7 @@ pub(crate) struct KeyState {
 /// What records amount to.
 #[derive(Debug)]
 pub(crate) enum Built {
-    State(KeyState),
+    State(Rc<KeyState>),
     /// The key is deleted.
     Deleted,
     /// They contradict each other or the index.
@@ -153,7 +149,7 @@ impl KeyState {
             budget_left: Cell::new(None),
         };
         state.scopes = state.scopes_of();
-        Built::State(state)
+        Built::State(Rc::new(state))
     }
 
     /// The same key where a setting that shapes its scopes changed; `None` where it is right as it is.

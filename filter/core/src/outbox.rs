@@ -88,22 +88,48 @@ impl Batch {
 }
 
 /// What became of a batch.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Acknowledgement {
     /// Redis time of the latest answer.
     pub now_ms: Option<u64>,
-    /// Everything was taken.
-    pub complete: bool,
-    /// Redis does not know a script: repeat by source.
-    pub no_script: bool,
-    /// The partition is not open.
-    pub not_ready: bool,
+    pub verdict: Verdict,
     /// Settlements that will be sent again because Redis lost them.
     pub lost: u64,
     /// Redis lost more than was kept: the outbox must go on under another name.
     pub gap: bool,
-    /// What Redis said instead of an answer.
-    pub error: Option<String>,
+}
+
+/// How far a batch came; of several answers the worst counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// Everything was taken.
+    Complete,
+    /// Redis has settled less than was sent.
+    Incomplete,
+    /// The partition is not open.
+    NotReady,
+    /// Redis does not know a script: repeat by source.
+    NoScript,
+    /// Redis said this instead of an answer.
+    Failed(String),
+}
+
+impl From<ScriptError> for Verdict {
+    fn from(error: ScriptError) -> Self {
+        match error {
+            ScriptError::NoScript => Self::NoScript,
+            ScriptError::Redis(text) => Self::Failed(text),
+            ScriptError::Malformed => Self::Failed("malformed reply".to_owned()),
+        }
+    }
+}
+
+impl Acknowledgement {
+    fn note(&mut self, verdict: Verdict) {
+        if verdict > self.verdict {
+            self.verdict = verdict;
+        }
+    }
 }
 
 impl Outbox {
@@ -240,8 +266,10 @@ impl Outbox {
         now: Now,
     ) -> Acknowledgement {
         let mut result = Acknowledgement {
-            complete: true,
-            ..Acknowledgement::default()
+            now_ms: None,
+            verdict: Verdict::Complete,
+            lost: 0,
+            gap: false,
         };
         let (settled, released) = replies
             .split_at_checked(batch.settles.len())
@@ -253,16 +281,14 @@ impl Outbox {
                     let lost = self.observe(batch.acknowledged, watermark, now);
                     result.lost = result.lost.saturating_add(lost);
                     result.gap |= watermark.saturating_add(1) < self.first;
-                    result.complete &=
-                        watermark >= first.saturating_add(count(*sent)).saturating_sub(1);
+                    if watermark < first.saturating_add(count(*sent)).saturating_sub(1) {
+                        result.note(Verdict::Incomplete);
+                    }
                 }
-                Ok(SettleAnswer::NotReady) => {
-                    result.not_ready = true;
-                    result.complete = false;
-                }
-                Err(error) => result.failed(error),
+                Ok(SettleAnswer::NotReady) => result.note(Verdict::NotReady),
+                Err(error) => result.note(error.into()),
             }
-            if !result.complete {
+            if result.verdict != Verdict::Complete {
                 break;
             }
         }
@@ -279,7 +305,7 @@ impl Outbox {
             match answer {
                 Ok(answer) => result.now_ms = Some(answer.now_ms),
                 Err(error) => {
-                    result.failed(error);
+                    result.note(error.into());
                     self.releases.extend(ids);
                 }
             }
@@ -346,17 +372,6 @@ impl Outbox {
                 self.bytes = self.bytes.saturating_sub(item.bytes());
                 self.first = self.first.saturating_add(1);
             }
-        }
-    }
-}
-
-impl Acknowledgement {
-    fn failed(&mut self, error: ScriptError) {
-        self.complete = false;
-        match error {
-            ScriptError::NoScript => self.no_script = true,
-            ScriptError::Redis(text) => self.error = Some(text),
-            ScriptError::Malformed => self.error = Some("malformed reply".to_owned()),
         }
     }
 }

@@ -4,24 +4,18 @@
 //! Failure stance: an admission whose outcome is not known for certain, or comes too late, is released and the request refused with 503; with
 //! `on_store_failure: allow` a key that Redis confirmed within the last minute goes on, metered, under the id that was asked for.
 
-use std::cmp::Ordering;
-use std::rc::Rc;
+use contract::id::{ReservationId, Rev};
+use contract::resp::Reply;
+use contract::script::{Admit, AdmitAnswer, By, Call, Remaining, ScopeLimits, ScriptError};
 
-use contract::id::ReservationId;
-use contract::limits::{Denial, LimitKind};
-use contract::records::{IndexEntry, Ready, Record, Versioned};
-use contract::script::{Admit, AdmitAnswer, By, Call, Remaining, ScopeLimits, ScriptError, Sweep};
-
-use super::flow::{self, Admission};
-use super::limit_text::ScopeText;
-use super::refusal::{Denied, Refusal, Unavailable};
-use super::state::{Asked, Question, State, Step};
+use super::refusal::{Refusal, Unavailable};
+use super::state::{Admission, Asked, Question, State, Step};
 use super::turn::{Outcome, Pending, Turn};
-use super::{lookup, spend_body, static_check, upstream};
+use super::{denied, flow, spend_body, stale, static_check, upstream};
 use crate::clock::Now;
 use crate::effect::{Effect, Level};
 use crate::event::StoreFailure;
-use crate::key_state::{Built, KeyState, ReadRecord};
+use crate::key_state::KeyState;
 use crate::metric::Metric;
 
 /// Asks Redis for the request.
@@ -91,7 +85,7 @@ fn encoded(turn: &mut Turn<'_>, admission: &Admission, asked: &mut Asked) -> Vec
 fn decoded(
     admission: &Admission,
     asked: &Asked,
-    reply: &contract::resp::Reply,
+    reply: &Reply,
 ) -> Result<AdmitAnswer, ScriptError> {
     let scopes: Vec<ScopeLimits<'_>> = admission.key.limits();
     Admit {
@@ -101,7 +95,7 @@ fn decoded(
         worker: "",
         not_after_ms: 0,
         travel_ms: 0,
-        catalogue: contract::id::Rev::default(),
+        catalogue: Rev::default(),
         records: &admission.key.revs,
         scopes: &scopes,
         tokens: 0,
@@ -175,9 +169,9 @@ pub(crate) fn on_answer(
             now_ms,
             denial,
             expired,
-        } => denied(turn, admission, asked.question, (now_ms, denial), expired),
+        } => denied::on_denied(turn, admission, asked.question, (now_ms, denial), &expired),
         AdmitAnswer::Stale { ready, records, .. } => {
-            stale(turn, admission, asked.question, &ready, records)
+            stale::on_stale(turn, admission, asked.question, &ready, &records)
         }
         AdmitAnswer::NotReady => {
             turn.worker.not_ready(admission.key.home, turn.now);
@@ -260,168 +254,4 @@ pub(crate) fn abandoned(turn: &mut Turn<'_>, step: &Step, key: &KeyState) {
         turn.worker.release(key.home, asked.id, turn.now);
         turn.effects.push(Effect::Measure(Metric::Released, 1));
     }
-}
-
-fn denied(
-    turn: &mut Turn<'_>,
-    admission: Admission,
-    question: Question,
-    (now_ms, denial): (u64, Denial),
-    expired: Vec<ReservationId>,
-) -> State {
-    let key = &admission.key;
-    key.confirmed.set(turn.now);
-    if !expired.is_empty() && !question.swept {
-        return sweep(turn, admission, question, &expired);
-    }
-    let left = denial.limit.saturating_sub(denial.used);
-    if let Some(need) = question.need.shrunk(&question.model, denial.kind, left) {
-        return ask(turn, admission, Question { need, ..question });
-    }
-    let needed = match denial.kind {
-        LimitKind::Budget => question.need.cost.get(),
-        LimitKind::Tpm => question.need.tokens,
-        LimitKind::Rpm | LimitKind::Parallel => 1,
-    };
-    let Some(scope) = key
-        .scopes
-        .get(denial.scope)
-        .map(|scope| ScopeText::of(key, scope))
-    else {
-        return turn.unavailable(Unavailable::Store);
-    };
-    let budget_status = turn
-        .worker
-        .catalogue
-        .settings()
-        .map_or(422, |settings| settings.budget_exceeded_status);
-    turn.refuse(&Refusal::Denied(Box::new(Denied {
-        denial,
-        now_ms,
-        scope,
-        budget_status,
-        needed,
-    })))
-}
-
-fn sweep(
-    turn: &mut Turn<'_>,
-    mut admission: Admission,
-    question: Question,
-    expired: &[ReservationId],
-) -> State {
-    let mut commands = Vec::new();
-    Sweep {
-        partition: admission.key.home,
-        ids: expired,
-    }
-    .encode(By::Source, &mut commands);
-    match turn.call(&mut admission.request, commands, 1) {
-        Ok(pending) => admission.waiting(Step::Sweep(question, pending)),
-        Err(why) => turn.unavailable(why),
-    }
-}
-
-/// The sweep was answered: whatever it freed, ask again. It never runs twice for one request.
-pub(crate) fn on_swept(
-    turn: &mut Turn<'_>,
-    mut admission: Admission,
-    question: Question,
-    pending: Pending,
-    outcome: Outcome<'_>,
-) -> State {
-    match turn.arrived(&mut admission.request, pending, outcome, 1) {
-        Ok(_) => ask(
-            turn,
-            admission,
-            Question {
-                swept: true,
-                ..question
-            },
-        ),
-        Err(_) => turn.unavailable(Unavailable::Store),
-    }
-}
-
-/// Records or the catalogue changed since they were read: take what came along, and decide anew.
-fn stale(
-    turn: &mut Turn<'_>,
-    mut admission: Admission,
-    question: Question,
-    ready: &Ready,
-    stored: Vec<Option<Vec<u8>>>,
-) -> State {
-    turn.effects.push(Effect::Measure(Metric::Stale, 1));
-    match turn.worker.catalogue.observe(ready.catalogue, turn.now) {
-        Ordering::Greater => return flow::reload(turn, admission.request, admission.facts),
-        Ordering::Equal => admission.request.lagging = None,
-        Ordering::Less if turn.worker.catalogue.may_lag(turn.now) => {
-            // The index's marker was raised first. What was evaluated is the newer catalogue.
-            admission.request.lagging = Some(ready.catalogue);
-        }
-        Ordering::Less => {
-            let refusal = lookup::went_back(turn);
-            return turn.refuse(&refusal);
-        }
-    }
-    let records = match reread(turn, &admission.key, stored) {
-        Ok(records) => records,
-        Err(refusal) => return turn.refuse(&refusal),
-    };
-    let known = &admission.key.revs;
-    let changed = |at: usize| {
-        records.get(at).map(|(_, record)| record.rev) != known.get(at).map(|(_, rev)| *rev)
-    };
-    if changed(0) {
-        // The key's own record changed: it may have moved, so its index entry is read again too.
-        turn.worker.forget_key(&admission.request.hash);
-        return flow::reload(turn, admission.request, admission.facts);
-    }
-    if !(1..records.len()).any(changed) {
-        return ask(turn, admission, question);
-    }
-    let entry = IndexEntry {
-        home: admission.key.home,
-        records: known.iter().map(|(id, _)| id.clone()).collect(),
-        until_ms: admission.key.until_ms,
-    };
-    let binds = turn
-        .worker
-        .catalogue
-        .settings()
-        .is_some_and(|settings| settings.apply_user_budget_to_team_keys);
-    match KeyState::build(admission.request.hash, &entry, records, binds, turn.now) {
-        Built::State(state) => {
-            let state = Rc::new(state);
-            turn.worker.remember_key(Rc::clone(&state));
-            admission.request.fresh = true;
-            flow::decide(turn, admission.request, admission.facts, state)
-        }
-        Built::Deleted | Built::Inconsistent => {
-            turn.worker.forget_key(&admission.request.hash);
-            flow::reload(turn, admission.request, admission.facts)
-        }
-    }
-}
-
-fn reread(
-    turn: &mut Turn<'_>,
-    key: &KeyState,
-    stored: Vec<Option<Vec<u8>>>,
-) -> Result<Vec<ReadRecord>, Refusal> {
-    let mut records = Vec::with_capacity(stored.len());
-    for ((id, _), stored) in key.revs.iter().zip(stored) {
-        let Some(stored) = stored else {
-            return Err(Refusal::Unavailable(Unavailable::NotReady));
-        };
-        let Some(record) = Versioned::<Record>::decode(&stored) else {
-            turn.store_failed();
-            return Err(Refusal::Unavailable(Unavailable::Store));
-        };
-        if !turn.worker.accept_rev(id, record.rev) {
-            return Err(lookup::went_back(turn));
-        }
-        records.push((id.clone(), record));
-    }
-    Ok(records)
 }

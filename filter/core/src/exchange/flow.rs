@@ -3,22 +3,17 @@
 
 use std::rc::Rc;
 
-use contract::records::{ModelRecord, ProxySettings, Versioned};
-use contract::redis_key;
+use contract::records::{ModelRecord, ProxySettings};
 
 use super::need::Need;
 use super::refusal::{Refusal, Unavailable};
-use super::state::{Admitting, Body, Gathering, Lookup, Question, Request, State, Step, Target};
-use super::turn::{Outcome, Pending, Turn, mget, values};
-use super::{admit, lookup, model_list, models, static_check};
+use super::state::{Admission, Body, Gathering, Lookup, Question, Request, State, Target};
+use super::turn::{Outcome, Turn};
+use super::{admit, lookup, model_list, model_lookup, models, static_check};
 use crate::config::OnStoreFailure;
 use crate::event::{CallId, Headers};
-use crate::json_scan::{BodyError, RequestFacts, RequestScan};
+use crate::json_scan::{BodyError, RequestScan};
 use crate::key_state::KeyState;
-use crate::route::Api;
-
-/// Longest model name that is looked up, in bytes.
-const LONGEST_MODEL: usize = 512;
 
 /// The request's headers came.
 pub(crate) fn begin(
@@ -33,7 +28,8 @@ pub(crate) fn begin(
     };
     let metered = matches!(request.target, Target::Metered(_));
     let body = if metered {
-        Body::Arriving(RequestScan::new(turn.worker.config().max_body_bytes))
+        let scan = RequestScan::new(turn.worker.config().max_body_bytes);
+        Body::Arriving(Box::new(scan))
     } else {
         Body::None
     };
@@ -128,10 +124,18 @@ fn advance(turn: &mut Turn<'_>, gathering: Box<Gathering>) -> State {
         body,
         lookup,
     } = *gathering;
-    match (body, lookup) {
-        (Body::None, Lookup::Known(state)) => list_models(turn, &request, &state),
-        (Body::Complete(facts), Lookup::Known(state)) => decide(turn, request, facts, state),
-        (body, lookup) => State::Gathering(Box::new(Gathering {
+    match (body, lookup, request.target) {
+        (Body::None, Lookup::Known(state), _) => list_models(turn, &request, &state),
+        (Body::Complete(facts), Lookup::Known(key), Target::Metered(api)) => decide(
+            turn,
+            Admission {
+                request,
+                api,
+                facts,
+                key,
+            },
+        ),
+        (body, lookup, _) => State::Gathering(Box::new(Gathering {
             request,
             body,
             lookup,
@@ -166,216 +170,64 @@ fn checked(
 }
 
 /// Key and body are there: everything that needs no further question.
-pub(crate) fn decide(
-    turn: &mut Turn<'_>,
-    request: Request,
-    facts: Box<RequestFacts>,
-    key: Rc<KeyState>,
-) -> State {
-    let Target::Metered(api) = request.target else {
-        return State::Over;
-    };
-    if let Err(refusal) = checked(turn, &request, &key) {
-        return refuse_or_reload(turn, request, facts, &refusal);
+pub(super) fn decide(turn: &mut Turn<'_>, admission: Admission) -> State {
+    if let Err(refusal) = checked(turn, &admission.request, &admission.key) {
+        return refuse_or_reload(turn, admission, &refusal);
     }
-    let Some(model) = facts.model.as_ref() else {
+    if admission.facts.model.is_none() {
         return turn.refuse(&Refusal::NoModel);
+    }
+    let name = models::resolved(&admission.key, admission.model_named());
+    if let Some(model) = turn.worker.catalogue.model(name) {
+        return price(turn, admission, model);
+    }
+    let name = name.to_owned();
+    model_lookup::start(turn, admission, name)
+}
+
+/// The model is there: may the key call it, and what does the request need?
+pub(super) fn price(turn: &mut Turn<'_>, admission: Admission, model: Rc<ModelRecord>) -> State {
+    let Admission {
+        api, facts, key, ..
+    } = &admission;
+    let Some(settings) = turn.worker.catalogue.settings() else {
+        return turn.unavailable(Unavailable::NotReady);
     };
-    let name = models::resolved(&key, &model.value);
-    match turn.worker.catalogue.model(name) {
-        Some(model) => price(turn, request, facts, key, api, model),
-        None => {
-            let name = name.to_owned();
-            look_up_model(turn, request, facts, key, api, name)
-        }
+    let name = models::resolved(key, admission.model_named());
+    let need = models::check(key, &settings, name, Some(&model))
+        .and_then(|()| Need::of(facts, *api, &model, key, turn.worker.config()));
+    match need {
+        Ok(need) => admit::ask(turn, admission, Question::new(model, need)),
+        Err(refusal) => refuse_or_reload(turn, admission, &refusal),
     }
 }
 
 /// A refusal from records read for this request stands; one from remembered records is checked against Redis first.
-fn refuse_or_reload(
+pub(super) fn refuse_or_reload(
     turn: &mut Turn<'_>,
-    request: Request,
-    facts: Box<RequestFacts>,
+    admission: Admission,
     refusal: &Refusal,
 ) -> State {
-    if request.fresh || !turn.worker.store_answers() {
+    if admission.request.fresh || !turn.worker.store_answers() {
         return turn.refuse(refusal);
     }
-    reload(turn, request, facts)
+    reload(turn, admission)
 }
 
 /// Reads everything about the key again.
-pub(crate) fn reload(turn: &mut Turn<'_>, mut request: Request, facts: Box<RequestFacts>) -> State {
+pub(super) fn reload(turn: &mut Turn<'_>, admission: Admission) -> State {
+    let Admission {
+        mut request, facts, ..
+    } = admission;
     match lookup::start(turn, &mut request) {
-        Ok(lookup) => State::Gathering(Box::new(Gathering {
-            request,
-            body: Body::Complete(facts),
-            lookup,
-        })),
-        Err(refusal) => turn.refuse(&refusal),
-    }
-}
-
-fn look_up_model(
-    turn: &mut Turn<'_>,
-    mut request: Request,
-    facts: Box<RequestFacts>,
-    key: Rc<KeyState>,
-    api: Api,
-    name: String,
-) -> State {
-    if name.len() > LONGEST_MODEL {
-        return no_model(turn, request, facts, &key, &name);
-    }
-    if !turn.worker.store_answers() {
-        return turn.unavailable(Unavailable::Store);
-    }
-    let slot = redis_key::model_slot(&name, turn.worker.config().partitions);
-    let (ready, model) = (redis_key::index_ready(slot), redis_key::model(slot, &name));
-    let mut commands = Vec::new();
-    mget(&mut commands, &[&ready, &model, &ready]);
-    match turn.call(&mut request, commands, 1) {
-        Ok(pending) => {
-            let step = Step::Model(pending, name);
-            State::Admitting(Box::new(Admitting {
+        Ok(lookup) => {
+            let body = Body::Complete(facts);
+            State::Gathering(Box::new(Gathering {
                 request,
-                api,
-                facts,
-                key,
-                step,
+                body,
+                lookup,
             }))
         }
-        Err(why) => turn.unavailable(why),
-    }
-}
-
-/// The model was read, or not found.
-pub(crate) fn on_model(
-    turn: &mut Turn<'_>,
-    admission: Admission,
-    (pending, name): (Pending, String),
-    outcome: Outcome<'_>,
-) -> State {
-    let Admission {
-        mut request,
-        api,
-        facts,
-        key,
-    } = admission;
-    let Ok(replies) = turn.arrived(&mut request, pending, outcome, 1) else {
-        return turn.unavailable(Unavailable::Store);
-    };
-    let Some([ready, model, still_ready]) = replies.first().and_then(values::<3>) else {
-        turn.store_failed();
-        return turn.unavailable(Unavailable::Store);
-    };
-    turn.worker.store_answered();
-    let ready = match lookup::open(turn, ready)
-        .and_then(|ready| lookup::open(turn, still_ready).map(|_| ready))
-    {
-        Ok(ready) => ready,
-        Err(refusal) => return turn.refuse(&refusal),
-    };
-    match turn.worker.catalogue.observe(ready.catalogue, turn.now) {
-        std::cmp::Ordering::Less => {
-            let refusal = lookup::went_back(turn);
-            return turn.refuse(&refusal);
-        }
-        // The settings known are out of date too.
-        std::cmp::Ordering::Greater => return reload(turn, request, facts),
-        std::cmp::Ordering::Equal => {}
-    }
-    let Some(model) = model else {
-        return no_model(turn, request, facts, &key, &name);
-    };
-    let Some(model) = Versioned::<ModelRecord>::decode(model) else {
-        turn.store_failed();
-        return turn.unavailable(Unavailable::Store);
-    };
-    let model = Rc::new(model.value);
-    turn.worker.catalogue.learn_model(name, Rc::clone(&model));
-    price(turn, request, facts, key, api, model)
-}
-
-/// Nobody knows the model. A key that may not call it is told so instead: which models exist is not its business.
-fn no_model(
-    turn: &mut Turn<'_>,
-    request: Request,
-    facts: Box<RequestFacts>,
-    key: &KeyState,
-    name: &str,
-) -> State {
-    let allowed = match turn.worker.catalogue.settings() {
-        Some(settings) => models::check(key, &settings, name, None),
-        None => Err(Refusal::Unavailable(Unavailable::NotReady)),
-    };
-    let refusal = allowed.err().unwrap_or_else(|| Refusal::UnknownModel {
-        model: name.to_owned(),
-    });
-    refuse_or_reload(turn, request, facts, &refusal)
-}
-
-/// The model is there: may the key call it, and what does the request need?
-fn price(
-    turn: &mut Turn<'_>,
-    request: Request,
-    facts: Box<RequestFacts>,
-    key: Rc<KeyState>,
-    api: Api,
-    model: Rc<ModelRecord>,
-) -> State {
-    let Some(settings) = turn.worker.catalogue.settings() else {
-        return turn.unavailable(Unavailable::NotReady);
-    };
-    let asked_for = facts
-        .model
-        .as_ref()
-        .map_or("", |model| model.value.as_str());
-    let allowed = models::check(
-        &key,
-        &settings,
-        models::resolved(&key, asked_for),
-        Some(&model),
-    );
-    let need = allowed.and_then(|()| Need::of(&facts, api, &model, &key, turn.worker.config()));
-    let need = match need {
-        Ok(need) => need,
-        Err(refusal) => return refuse_or_reload(turn, request, facts, &refusal),
-    };
-    admit::ask(
-        turn,
-        Admission {
-            request,
-            api,
-            facts,
-            key,
-        },
-        Question::new(model, need),
-    )
-}
-
-/// What an admission is about, apart from the question itself.
-pub(crate) struct Admission {
-    pub request: Request,
-    pub api: Api,
-    pub facts: Box<RequestFacts>,
-    pub key: Rc<KeyState>,
-}
-
-impl Admission {
-    pub(crate) fn waiting(self, step: Step) -> State {
-        let Self {
-            request,
-            api,
-            facts,
-            key,
-        } = self;
-        State::Admitting(Box::new(Admitting {
-            request,
-            api,
-            facts,
-            key,
-            step,
-        }))
+        Err(refusal) => turn.refuse(&refusal),
     }
 }

@@ -225,7 +225,7 @@ fn key_state(
         .settings()
         .is_some_and(|settings| settings.apply_user_budget_to_team_keys);
     match KeyState::build(request.hash, entry, records, binds, turn.now) {
-        Built::State(state) => Ok(Rc::new(state)),
+        Built::State(state) => Ok(state),
         Built::Deleted => {
             turn.worker.forget_key(&request.hash);
             Err(Refusal::UnknownKey)

@@ -53,16 +53,16 @@ pub(crate) fn check(
 /// Names of the models that the key may call, as far as names are known: what `GET /v1/models` lists.
 pub(crate) fn listed(state: &KeyState, settings: &ProxySettings) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let named = state
+    let entries = state
         .key
         .models
         .iter()
         .chain(state.team.iter().flat_map(|team| &team.models));
-    let groups = named
+    let groups = entries
         .clone()
         .filter_map(|entry| settings.access_groups.get(entry))
         .flatten();
-    let plain = named.filter(|entry| !settings.access_groups.contains_key(*entry));
+    let plain = entries.filter(|entry| !settings.access_groups.contains_key(*entry));
     for name in settings.models.iter().chain(groups).chain(plain) {
         let is_model = !name.contains('*') && !is_sentinel(name);
         let allowed = || check(state, settings, name, None).is_ok();

@@ -158,9 +158,9 @@ fn affordable(price: Option<&ModelPrice>, input: u64, most: u64, left: NanoUsd) 
     while too_much.saturating_sub(fit) > 1 {
         let middle = fit.midpoint(too_much);
         if fits(middle) {
-            fit = middle
+            fit = middle;
         } else {
-            too_much = middle
+            too_much = middle;
         }
     }
     Some(fit)

@@ -1,13 +1,12 @@
 //! The replies that the filter gives in the upstream's place. Decides status, LiteLLM's `type`, wording and headers of every refusal, in one
 //! match; why a request is refused was decided before. Nothing internal is shown: no record, no Redis error, no other owner's data.
 
-use contract::limits::LimitKind;
-use contract::money::NanoUsd;
+mod denial;
+
 use serde_json::{Value, json};
 
-use super::limit_headers;
-use super::limit_text::{limit_type, python_time, utc};
-use super::refusal::{Denied, ModelList, Refusal, Unavailable};
+use super::limit_text::python_time;
+use super::refusal::{ModelList, Refusal, Unavailable};
 use crate::effect::Effect;
 use crate::metric::Metric;
 
@@ -122,6 +121,10 @@ impl Shape {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one match shows status and wording of every refusal"
+)]
 fn shape(refusal: &Refusal) -> Shape {
     match refusal {
         Refusal::NoKey => {
@@ -266,7 +269,7 @@ fn shape(refusal: &Refusal) -> Shape {
             "content_encoding",
             "Expected a request body without content-encoding; compressed bodies are not accepted.".to_owned(),
         ),
-        Refusal::Denied(denied) => denial(denied),
+        Refusal::Denied(denied) => denial::shape(denied),
         Refusal::Unavailable(why) => unavailable(*why),
     }
 }
@@ -309,107 +312,6 @@ fn unavailable(why: Unavailable) -> Shape {
         message.to_owned(),
     )
     .header("retry-after", "1")
-}
-
-fn denial(denied: &Denied) -> Shape {
-    let reset_ms = denied
-        .denial
-        .retry_after_ms
-        .map(|wait| denied.now_ms.saturating_add(wait));
-    let shape = match denied.denial.kind {
-        LimitKind::Budget => over_budget(denied),
-        kind @ (LimitKind::Rpm | LimitKind::Tpm | LimitKind::Parallel) => {
-            over_rate(denied, kind, reset_ms)
-        }
-    };
-    let shape = match (denied.denial.retry_after_ms, reset_ms) {
-        (Some(wait), Some(reset)) => shape
-            .header("retry-after", wait.div_ceil(1_000).max(1).to_string())
-            .header("reset_at", utc(reset)),
-        // A slot comes back when any request ends.
-        _ if denied.denial.kind == LimitKind::Parallel && denied.denial.limit > 0 => {
-            shape.header("retry-after", "1")
-        }
-        // No time helps; OpenAI's clients repeat a 429 unless told.
-        _ => shape.header("x-should-retry", "false"),
-    };
-    shape.header("x-tollkeeper-scope", denied.scope.descriptor)
-}
-
-fn over_rate(denied: &Denied, kind: LimitKind, reset_ms: Option<u64>) -> Shape {
-    let denial = &denied.denial;
-    let (limit, used) = (denial.limit, denial.used);
-    let remaining = limit.saturating_sub(used);
-    let (metric, reason) = match kind {
-        LimitKind::Rpm => (Metric::DeniedRpm, "rpm"),
-        LimitKind::Tpm => (Metric::DeniedTpm, "tpm"),
-        LimitKind::Parallel | LimitKind::Budget => (Metric::DeniedParallel, "parallel"),
-    };
-    let mut message = format!(
-        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {limit}, Remaining: {remaining}. ",
-        denied.scope.descriptor,
-        denied.scope.subject,
-        limit_type(kind),
-    );
-    if let Some(reset) = reset_ms {
-        message.push_str("Limit resets at: ");
-        message.push_str(&utc(reset));
-        message.push_str(". ");
-    } else if kind == LimitKind::Tpm {
-        message.push_str("The request alone needs more than the limit. ");
-    }
-    message.push_str("Used: ");
-    message.push_str(&used.to_string());
-    if kind == LimitKind::Tpm {
-        message.push_str(", needed: ");
-        message.push_str(&denied.needed.to_string());
-    }
-    let shape = Shape::new(429, "throttling_error", reason, metric, message)
-        .header("rate_limit_type", limit_type(kind));
-    let Some([limit_name, remaining_name, plain_limit, plain_remaining]) =
-        limit_headers::names(denied.scope.descriptor, kind)
-    else {
-        return shape;
-    };
-    let shape = shape
-        .header(limit_name, limit.to_string())
-        .header(remaining_name, remaining.to_string());
-    if plain_limit.is_empty() {
-        return shape;
-    }
-    shape
-        .header(plain_limit, limit.to_string())
-        .header(plain_remaining, remaining.to_string())
-}
-
-fn over_budget(denied: &Denied) -> Shape {
-    let denial = &denied.denial;
-    let (max, used) = (
-        NanoUsd::saturating(denial.limit),
-        NanoUsd::saturating(denial.used),
-    );
-    let needed = NanoUsd::saturating(denied.needed);
-    let mut message = if denied.scope.as_user {
-        format!("{} Spend={used}, Budget={max}", denied.scope.over_budget)
-    } else {
-        format!(
-            "{} Current cost: {used}, Max budget: {max}",
-            denied.scope.over_budget
-        )
-    };
-    message.push_str(". Estimated request cost: ");
-    message.push_str(&needed.to_string());
-    if let Some(wait) = denial.retry_after_ms {
-        message.push_str(". Budget resets at: ");
-        message.push_str(&utc(denied.now_ms.saturating_add(wait)));
-    }
-    Shape::new(
-        denied.budget_status,
-        "budget_exceeded",
-        "budget",
-        Metric::DeniedBudget,
-        message,
-    )
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 use contract::spend_event::SpendBody;
 use contract::usage::Usage;
 
-use super::flow::Admission;
-use super::state::Question;
+use super::state::{Admission, Question};
 
 /// Longest end user's name or tag, in characters.
 const LONGEST_NAME: usize = 256;

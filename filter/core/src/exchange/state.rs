@@ -88,7 +88,7 @@ pub(crate) struct Gathering {
 pub(crate) enum Body {
     /// The route takes none.
     None,
-    Arriving(RequestScan),
+    Arriving(Box<RequestScan>),
     Complete(Box<RequestFacts>),
 }
 
@@ -102,13 +102,33 @@ pub(crate) enum Lookup {
     Known(Rc<KeyState>),
 }
 
-/// The request is complete.
+/// A complete request of a known key.
 #[derive(Debug)]
-pub(crate) struct Admitting {
+pub(crate) struct Admission {
     pub request: Request,
     pub api: Api,
     pub facts: Box<RequestFacts>,
     pub key: Rc<KeyState>,
+}
+
+impl Admission {
+    /// The model that the client named.
+    pub(crate) fn model_named(&self) -> &str {
+        self.facts.model.as_ref().map_or("", |model| &model.value)
+    }
+
+    pub(crate) fn waiting(self, step: Step) -> State {
+        State::Admitting(Box::new(Admitting {
+            admission: self,
+            step,
+        }))
+    }
+}
+
+/// A request about which Redis was asked.
+#[derive(Debug)]
+pub(crate) struct Admitting {
+    pub admission: Admission,
     pub step: Step,
 }
 
@@ -119,7 +139,7 @@ pub(crate) enum Step {
     Model(Pending, String),
     Admit(Box<Asked>, Pending),
     /// Expired reservations are swept; then the same question again.
-    Sweep(Question, Pending),
+    Sweep(Box<Question>, Pending),
 }
 
 /// What to ask Redis for.

@@ -7,8 +7,7 @@ use std::rc::Rc;
 
 use contract::script::Remaining;
 
-use super::flow::Admission;
-use super::state::{Answering, Asked, Request, State};
+use super::state::{Admission, Answering, Asked, Request, State};
 use super::turn::Turn;
 use crate::config::OutputCap;
 use crate::effect::{Edit, Effect};

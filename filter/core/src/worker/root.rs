@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::effect::{Effect, Level};
 use crate::event::{CallId, StoreFailure};
 use crate::metric::Metric;
-use crate::outbox::Batch;
+use crate::outbox::{Batch, Verdict};
 
 /// A call whose outcome Envoy still owes after this many time-outs never comes.
 const OVERDUE: u64 = 10;
@@ -217,26 +217,34 @@ impl Worker {
             let text = "Redis lost more settlements than are kept: going on under a new worker id";
             effects.push(Effect::Log(Level::Error, text.to_owned()));
         }
-        if result.not_ready {
-            home.hurry_renewal(now);
-        }
-        if let Some(error) = result.error {
-            home.flush_failed(now);
-            effects.push(Effect::Log(
-                Level::Warn,
-                format!("settling failed: {error}"),
-            ));
-            self.store_failed(now, effects);
-        } else if result.no_script && by == By::Hash {
-            self.send_flush(partition, By::Source, now, effects);
-        } else if result.complete || result.gap {
-            home.flush_done();
-            self.breaker.answered();
-            if home.outbox.waiting() >= super::FLUSH_AT && home.can_flush(now) {
-                self.send_flush(partition, By::Hash, now, effects);
+        match result.verdict {
+            Verdict::Failed(error) => {
+                home.flush_failed(now);
+                effects.push(Effect::Log(
+                    Level::Warn,
+                    format!("settling failed: {error}"),
+                ));
+                self.store_failed(now, effects);
             }
-        } else {
-            home.flush_failed(now);
+            Verdict::NoScript if by == By::Hash => {
+                self.send_flush(partition, By::Source, now, effects);
+            }
+            Verdict::NoScript => {
+                home.flush_failed(now);
+                self.store_failed(now, effects);
+            }
+            Verdict::NotReady => {
+                home.hurry_renewal(now);
+                home.flush_failed(now);
+            }
+            Verdict::Incomplete if !result.gap => home.flush_failed(now),
+            Verdict::Incomplete | Verdict::Complete => {
+                home.flush_done();
+                self.breaker.answered();
+                if home.outbox.waiting() >= super::FLUSH_AT && home.can_flush(now) {
+                    self.send_flush(partition, By::Hash, now, effects);
+                }
+            }
         }
     }
 
