@@ -1,4 +1,5 @@
 //! Recorded shapes of answers, split at every byte, cut at every byte, and mangled.
+#![expect(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
 
 use contract::usage::{Metered, Usage};
 use filter_core::route::Api;
@@ -67,6 +68,10 @@ fn usage_of(api: Api, mode: MeterMode, body: &str) -> Option<Metered> {
     whole(api, mode, body.as_bytes()).metered
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "compared with an option everywhere"
+)]
 fn exact(usage: Usage) -> Option<Metered> {
     Some(Metered::Exact(usage))
 }
