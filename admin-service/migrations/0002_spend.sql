@@ -126,3 +126,4 @@ CREATE TABLE publish_state (
     value TEXT NOT NULL,
     rev BIGINT NOT NULL
 );
+INSERT INTO leases (name, holder, until_us) VALUES ('ledger', '', 0);

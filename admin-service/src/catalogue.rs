@@ -48,7 +48,10 @@ impl std::error::Error for CatalogueError {}
 
 impl CatalogueError {
     fn new(path: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { path: path.into(), expected: expected.into() }
+        Self {
+            path: path.into(),
+            expected: expected.into(),
+        }
     }
 }
 
@@ -59,7 +62,10 @@ impl Catalogue {
         model_list: Option<&[Value]>,
         settings: ProxySettings,
     ) -> Result<Self, CatalogueError> {
-        let mut catalogue = Self { settings, ..Self::default() };
+        let mut catalogue = Self {
+            settings,
+            ..Self::default()
+        };
         let served = match model_list {
             Some(list) => model_list::served(prices, list, &mut catalogue)?,
             None => everything(prices, &mut catalogue.settings),
@@ -77,7 +83,9 @@ fn everything(prices: &PriceList, settings: &mut ProxySettings) -> BTreeMap<Stri
     settings.models = served.keys().cloned().collect();
     for (_, priced) in prices.iter() {
         let name = priced.full_name();
-        served.entry(name.clone()).or_insert_with(|| priced.record(&name));
+        served
+            .entry(name.clone())
+            .or_insert_with(|| priced.record(&name));
     }
     served
 }

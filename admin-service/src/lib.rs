@@ -6,9 +6,12 @@
 //! 4. The publisher carries outbox rows to Redis, where the filter finds them.
 //! 5. The ledger drains the spend stream back into the database.
 
+pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod ledger;
+pub mod publish;
 pub mod request;
 pub mod store;

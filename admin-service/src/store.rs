@@ -17,7 +17,9 @@ use tokio::sync::{Mutex, watch};
 use crate::clock::Clock;
 
 pub mod outbox;
+pub mod publish_state;
 pub mod publish_view;
+pub mod spend;
 
 /// How often a transaction that met another one is tried.
 const ATTEMPTS: u32 = 8;

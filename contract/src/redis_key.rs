@@ -158,3 +158,23 @@ pub fn model(i: Partition, name: &str) -> String {
 pub fn settings(i: Partition) -> String {
     format!("tk:{{i{}}}:settings", i.0)
 }
+
+/// Every index entry, as SCAN matches names.
+pub const fn index_pattern() -> &'static str {
+    "tk:{i*}:ix:*"
+}
+
+/// Every model.
+pub const fn model_pattern() -> &'static str {
+    "tk:{i*}:model:*"
+}
+
+/// Every record.
+pub const fn record_pattern() -> &'static str {
+    "tk:{p*}:rec:*"
+}
+
+/// Held by the admin service that restores a Redis which lost its state. Outside the partitions: no script touches it.
+pub const fn restore_lock() -> &'static str {
+    "tk:restore"
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use contract::records::ModelRecord;
 use serde_json::{Map, Value};
 
-use super::prices::{Priced, PriceList, provider_name};
+use super::prices::{PriceList, Priced, provider_name};
 use super::{Catalogue, CatalogueError, known, rates};
 
 /// One entry, checked.
@@ -48,7 +48,12 @@ pub(super) fn served(
                 ));
             }
             for group in deployment.access_groups()? {
-                catalogue.settings.access_groups.entry(group).or_default().push(name.clone());
+                catalogue
+                    .settings
+                    .access_groups
+                    .entry(group)
+                    .or_default()
+                    .push(name.clone());
             }
             catalogue.settings.models.push(name.clone());
             served.insert(name, record);
@@ -61,17 +66,32 @@ impl<'a> Deployment<'a> {
     fn read(at: usize, entry: &'a Value) -> Result<Self, CatalogueError> {
         let path = format!("model_list[{at}]");
         let text = |value: Option<&'a Value>, field: &str| {
-            value.and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or_else(|| {
-                CatalogueError::new(format!("{path}.{field}"), "expected a name, found none")
-            })
+            value
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| {
+                    CatalogueError::new(format!("{path}.{field}"), "expected a name, found none")
+                })
         };
         let name = text(entry.get("model_name"), "model_name")?;
-        let params = entry.get("litellm_params").and_then(Value::as_object).ok_or_else(|| {
-            CatalogueError::new(format!("{path}.litellm_params"), "expected a mapping with `model`")
-        })?;
+        let params = entry
+            .get("litellm_params")
+            .and_then(Value::as_object)
+            .ok_or_else(|| {
+                CatalogueError::new(
+                    format!("{path}.litellm_params"),
+                    "expected a mapping with `model`",
+                )
+            })?;
         let model = text(params.get("model"), "litellm_params.model")?;
         let info = entry.get("model_info").and_then(Value::as_object);
-        Ok(Self { path, name, model, params, info })
+        Ok(Self {
+            path,
+            name,
+            model,
+            params,
+            info,
+        })
     }
 
     /// Public names and the models behind them; one, unless the name has a `*`.
@@ -86,7 +106,9 @@ impl<'a> Deployment<'a> {
             ));
         };
         let names = prices.names().filter_map(|model| {
-            let matched = model.strip_prefix(model_before)?.strip_suffix(model_after)?;
+            let matched = model
+                .strip_prefix(model_before)?
+                .strip_suffix(model_after)?;
             Some((format!("{before}{matched}{after}"), model.to_owned()))
         });
         Ok(names.collect())
@@ -100,20 +122,28 @@ impl<'a> Deployment<'a> {
     ) -> Result<ModelRecord, CatalogueError> {
         let param = |field: &str| self.params.get(field).and_then(Value::as_str);
         let listed = prices.get(model);
-        let (provider, upstream) = match (param("custom_llm_provider"), listed, model.split_once('/')) {
+        let (provider, upstream) = match (
+            param("custom_llm_provider"),
+            listed,
+            model.split_once('/'),
+        ) {
             (Some(provider), _, Some((prefix, rest))) if prefix == provider => (provider, rest),
             (Some(provider), _, _) => (provider, model),
-            (None, Some(priced), _) => (priced.provider.as_str(), priced.upstream.as_str()),
+            (None, Some(found), _) => (found.provider.as_str(), found.upstream.as_str()),
             (None, None, Some((provider, rest))) => (provider, rest),
             (None, None, None) => {
                 return Err(CatalogueError::new(
                     format!("{}.litellm_params.model", self.path),
-                    format!("expected `provider/model` or a model of the price list, found `{model}`"),
+                    format!(
+                        "expected `provider/model` or a model of the price list, found `{model}`"
+                    ),
                 ));
             }
         };
-        let base = self.info_field("base_model").or(self.params.get("base_model"));
-        let priced = match base.and_then(Value::as_str) {
+        let base = self
+            .info_field("base_model")
+            .or(self.params.get("base_model"));
+        let found = match base.and_then(Value::as_str) {
             Some(base) => Some(prices.get(base).ok_or_else(|| {
                 CatalogueError::new(
                     format!("{}.model_info.base_model", self.path),
@@ -122,27 +152,34 @@ impl<'a> Deployment<'a> {
             })?),
             None => listed.or_else(|| prices.get(upstream)),
         };
-        let text = |field: &str| self.info_field(field).and_then(Value::as_str).map(str::to_owned);
+        let text = |field: &str| {
+            self.info_field(field)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let number = |field: &str| self.info_field(field).and_then(Value::as_u64);
         let provider = provider_name(provider).to_owned();
         Ok(ModelRecord {
             name: name.to_owned(),
             upstream: upstream.to_owned(),
             provider,
-            mode: text("mode").or_else(|| priced?.mode.clone()),
-            max_input_tokens: number("max_input_tokens").or_else(|| priced?.max_input_tokens),
+            mode: text("mode").or_else(|| found?.mode.clone()),
+            max_input_tokens: number("max_input_tokens").or_else(|| found?.max_input_tokens),
             max_output_tokens: number("max_output_tokens")
                 .or_else(|| number("max_tokens"))
-                .or_else(|| priced?.max_output_tokens),
-            price: known(self.price(priced)?),
+                .or_else(|| found?.max_output_tokens),
+            price: known(self.price(found)?),
         })
     }
 
     /// The listed price, with the rates that the entry states in their places. An entry that states any rate has a price of its own:
     /// thresholds and tiers of the list, which are multiples of another rate, no longer hold.
-    fn price(&self, priced: Option<&Priced>) -> Result<contract::price::ModelPrice, CatalogueError> {
-        let listed = priced.map(|priced| priced.price.clone()).unwrap_or_default();
-        let mut stated = contract::price::ModelPrice { base: listed.base, ..Default::default() };
+    fn price(&self, found: Option<&Priced>) -> Result<contract::price::ModelPrice, CatalogueError> {
+        let listed = found.map(|found| found.price.clone()).unwrap_or_default();
+        let mut stated = contract::price::ModelPrice {
+            base: listed.base,
+            ..Default::default()
+        };
         let empty = Map::new();
         let info = self.info.unwrap_or(&empty);
         let by_info = rates::read(info, &format!("{}.model_info", self.path), &mut stated)?;
@@ -156,7 +193,9 @@ impl<'a> Deployment<'a> {
     }
 
     fn access_groups(&self) -> Result<Vec<String>, CatalogueError> {
-        let Some(value) = self.info_field("access_groups") else { return Ok(Vec::new()) };
+        let Some(value) = self.info_field("access_groups") else {
+            return Ok(Vec::new());
+        };
         serde_json::from_value(value.clone()).map_err(|_| {
             CatalogueError::new(
                 format!("{}.model_info.access_groups", self.path),

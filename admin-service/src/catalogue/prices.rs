@@ -82,12 +82,21 @@ impl PriceList {
     /// Reads a list: `{"models": {name: {provider, mode, price: {…}}}}` in picodollars, or LiteLLM's cost map in dollars.
     pub fn parse(json: &[u8]) -> Result<Self, CatalogueError> {
         let bad = |error: serde_json::Error| {
-            CatalogueError::new("model prices", format!("expected a list of model prices: {error}"))
+            CatalogueError::new(
+                "model prices",
+                format!("expected a list of model prices: {error}"),
+            )
         };
         let value: Value = serde_json::from_slice(json).map_err(bad)?;
-        let models = if value.get("models").is_some_and(|models| models.get("mode").is_none()) {
+        let models = if value
+            .get("models")
+            .is_some_and(|models| models.get("mode").is_none())
+        {
             let file: OwnFile = serde_json::from_value(value).map_err(bad)?;
-            file.models.into_iter().filter_map(|(name, entry)| own(name, entry)).collect()
+            file.models
+                .into_iter()
+                .filter_map(|(name, entry)| own(name, entry))
+                .collect()
         } else {
             cost_map(&value)?
         };
@@ -104,17 +113,24 @@ impl PriceList {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Priced)> {
-        self.models.iter().map(|(name, priced)| (name.as_str(), priced))
+        self.models
+            .iter()
+            .map(|(name, priced)| (name.as_str(), priced))
     }
 
     /// Every text that names a model: its name, and `provider/upstream`.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.models.keys().chain(self.full_names.keys()).map(String::as_str)
+        self.models
+            .keys()
+            .chain(self.full_names.keys())
+            .map(String::as_str)
     }
 
     /// The model that a text of [`PriceList::names`] names.
     pub(super) fn get(&self, name: &str) -> Option<&Priced> {
-        self.models.get(name).or_else(|| self.models.get(self.full_names.get(name)?))
+        self.models
+            .get(name)
+            .or_else(|| self.models.get(self.full_names.get(name)?))
     }
 }
 
@@ -135,7 +151,9 @@ fn cost_map(value: &Value) -> Result<BTreeMap<String, Priced>, CatalogueError> {
     let mut models = BTreeMap::new();
     for (name, entry) in entries {
         // LiteLLM's map documents itself in an entry of this name.
-        let (Some(fields), false) = (entry.as_object(), name == "sample_spec") else { continue };
+        let (Some(fields), false) = (entry.as_object(), name == "sample_spec") else {
+            continue;
+        };
         let text = |field: &str| fields.get(field).and_then(Value::as_str).map(str::to_owned);
         let number = |field: &str| fields.get(field).and_then(Value::as_u64);
         let mut price = ModelPrice::default();
@@ -155,12 +173,25 @@ fn priced(
     (max_input_tokens, max_output_tokens): (Option<u64>, Option<u64>),
     price: ModelPrice,
 ) -> Option<(String, Priced)> {
-    if !mode.as_deref().is_some_and(|mode| SERVED_MODES.contains(&mode)) {
+    if !mode
+        .as_deref()
+        .is_some_and(|mode| SERVED_MODES.contains(&mode))
+    {
         return None;
     }
     let provider = provider_name(provider).to_owned();
     let upstream = upstream_name(&name, &provider).to_owned();
-    Some((name, Priced { provider, upstream, mode, max_input_tokens, max_output_tokens, price }))
+    Some((
+        name,
+        Priced {
+            provider,
+            upstream,
+            mode,
+            max_input_tokens,
+            max_output_tokens,
+            price,
+        },
+    ))
 }
 
 /// LiteLLM's list splits some providers by the kind of model; Envoy's routes know each provider once.

@@ -10,13 +10,21 @@ type Place = fn(&mut Rates) -> &mut Option<PicoUsdPerUnit>;
 
 /// Longer names first: a field is matched by its beginning.
 const FIELDS: [(&str, Place); 10] = [
-    ("cache_creation_input_token_cost_above_1hr", |rates| &mut rates.cache_write_1h),
-    ("cache_creation_input_token_cost", |rates| &mut rates.cache_write),
+    ("cache_creation_input_token_cost_above_1hr", |rates| {
+        &mut rates.cache_write_1h
+    }),
+    ("cache_creation_input_token_cost", |rates| {
+        &mut rates.cache_write
+    }),
     ("cache_read_input_token_cost", |rates| &mut rates.cache_read),
     ("input_cost_per_audio_token", |rates| &mut rates.audio_input),
-    ("output_cost_per_audio_token", |rates| &mut rates.audio_output),
+    ("output_cost_per_audio_token", |rates| {
+        &mut rates.audio_output
+    }),
     ("input_cost_per_image_token", |rates| &mut rates.image_input),
-    ("output_cost_per_reasoning_token", |rates| &mut rates.reasoning),
+    ("output_cost_per_reasoning_token", |rates| {
+        &mut rates.reasoning
+    }),
     ("input_cost_per_request", |rates| &mut rates.per_request),
     ("input_cost_per_token", |rates| &mut rates.input),
     ("output_cost_per_token", |rates| &mut rates.output),
@@ -30,9 +38,15 @@ pub(super) fn read(
 ) -> Result<bool, CatalogueError> {
     let mut any = false;
     for (name, value) in fields {
-        let known = FIELDS.iter().find_map(|(field, place)| Some((name.strip_prefix(field)?, place)));
-        let Some((suffix, place)) = known.filter(|_| !value.is_null()) else { continue };
-        let Some(rates) = rates_for(suffix, price) else { continue };
+        let known = FIELDS
+            .iter()
+            .find_map(|(field, place)| Some((name.strip_prefix(field)?, place)));
+        let Some((suffix, place)) = known.filter(|_| !value.is_null()) else {
+            continue;
+        };
+        let Some(rates) = rates_for(suffix, price) else {
+            continue;
+        };
         *place(rates) = Some(parse(value).map_err(|why| {
             CatalogueError::new(format!("{path}.{name}"), format!("{why}, found {value}"))
         })?);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Change, Store, StoreError, Tx};
 
 /// What kind of object changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A virtual key; the object is its `key_id`.
     Key,

@@ -1,0 +1,287 @@
+//! What a batch of events changes in the database. Pure: everything it needs to know comes along.
+//!
+//! An event counts in the budget window that its stream entry's time falls in, which is the time the script saw: ledger and Redis
+//! assign it alike. A settlement that follows a sweep of the same request corrects totals and sums always, and the window's spent
+//! amount only while that window lasts, as the script does.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use contract::id::ReservationId;
+use contract::money::NanoUsd;
+use contract::spend_event::{SpendBody, SpendEvent};
+use contract::usage::Usage;
+
+use super::stream::StreamEntry;
+use crate::store::spend::{
+    DailyKey, DailySums, Prior, ScopeKey, ScopeState, SpendRow, Writes, scopes_of,
+};
+
+/// Longest text of a row that a client or provider chose, in bytes; the rest is cut off. Index entries of PostgreSQL end at 2,704.
+const LONGEST_TEXT: usize = 256;
+/// Most tokens of one kind that a row holds: sums of many stay in 64 bits.
+const MOST_TOKENS: u64 = 1 << 40;
+
+/// The scopes that an event is counted in.
+pub fn scopes(entry: &StreamEntry, event: &SpendEvent) -> Vec<ScopeKey> {
+    let body = &event.body;
+    let user = body.user.as_ref().map_or("", |user| user.as_str());
+    let team = body.team.as_ref().map_or("", |team| team.as_str());
+    scopes_of(body.key.as_str().to_owned(), user, team)
+        .into_iter()
+        .map(|(kind, object_id)| ScopeKey {
+            kind,
+            object_id,
+            partition: entry.partition,
+        })
+        .collect()
+}
+
+/// What these entries change, given what the database knew before. In the order of their streams; a repeated event changes nothing.
+pub fn fold(entries: &[StreamEntry], prior: Prior) -> Writes {
+    let mut fold = Fold {
+        prior,
+        rows: BTreeMap::new(),
+        writes: Writes::default(),
+    };
+    for entry in entries {
+        match &entry.event {
+            Ok(event) => fold.event(entry, event),
+            Err(letter) => fold.writes.dead_letters.push(letter.clone()),
+        }
+    }
+    fold.writes.rows = fold.rows.into_values().collect();
+    fold.writes
+}
+
+struct Fold {
+    prior: Prior,
+    rows: BTreeMap<ReservationId, SpendRow>,
+    writes: Writes,
+}
+
+impl Fold {
+    fn event(&mut self, entry: &StreamEntry, event: &SpendEvent) {
+        let Some(mut row) = row(entry, event) else {
+            let letter = entry.dead_letter("field `a` is no time of the calendar");
+            self.writes.dead_letters.push(letter);
+            return;
+        };
+        if !event.worker.is_empty() {
+            let worker = (entry.partition, clean(&event.worker));
+            let (sequence, seen_ms) = self.writes.watermarks.entry(worker).or_default();
+            *sequence = event.sequence.max(*sequence);
+            *seen_ms = entry.id.ms.max(*seen_ms);
+        }
+        let old = self
+            .rows
+            .get(&event.id)
+            .or_else(|| self.prior.rows.get(&event.id))
+            .cloned();
+        if old.as_ref().is_some_and(|old| old.version >= row.version) {
+            return;
+        }
+        for scope in scopes(entry, event) {
+            let start = self.charge(&scope, &row, old.as_ref());
+            if row.version == 0 {
+                row.windows.insert(window_name(&scope), start);
+            }
+        }
+        if let Some(old) = &old {
+            self.daily(old, -1);
+        }
+        self.daily(&row, 1);
+        self.rows.insert(event.id, row);
+    }
+
+    /// Counts the row in a scope; answers when the scope's window began.
+    fn charge(&mut self, scope: &ScopeKey, row: &SpendRow, old: Option<&SpendRow>) -> u64 {
+        let start = self.prior.windows.start(scope, row.settled_ms);
+        let known = self.prior.scopes.get(scope).copied();
+        let state = self
+            .writes
+            .scopes
+            .entry(scope.clone())
+            .or_insert(known.unwrap_or_default());
+        if state.window_start_ms < start {
+            *state = ScopeState {
+                window_start_ms: start,
+                spent: NanoUsd::ZERO,
+                ..*state
+            };
+        }
+        let was = old.map_or(NanoUsd::ZERO, |old| old.spend);
+        state.total = exchange(state.total, was, row.spend);
+        let same_window = old.is_none_or(|old| {
+            old.windows
+                .get(&window_name(scope))
+                .is_none_or(|began| *began == state.window_start_ms)
+        });
+        if same_window {
+            state.spent = exchange(state.spent, was, row.spend);
+        }
+        state.last_ms = state.last_ms.max(row.settled_ms);
+        state.window_start_ms
+    }
+
+    fn daily(&mut self, row: &SpendRow, sign: i64) {
+        let sums = sums(row);
+        let users = &mut self.writes.daily_users;
+        add(
+            users.entry(daily_key(row, &row.user_id)).or_default(),
+            &sums,
+            sign,
+        );
+        if !row.team_id.is_empty() {
+            let teams = &mut self.writes.daily_teams;
+            add(
+                teams.entry(daily_key(row, &row.team_id)).or_default(),
+                &sums,
+                sign,
+            );
+        }
+    }
+}
+
+fn exchange(sum: NanoUsd, old: NanoUsd, new: NanoUsd) -> NanoUsd {
+    sum.saturating_sub(old)
+        .checked_add(new)
+        .unwrap_or(NanoUsd::MAX)
+}
+
+fn window_name(scope: &ScopeKey) -> String {
+    format!("{}:{}", scope.kind.as_str(), scope.object_id)
+}
+
+/// The event as a row; `None` where its time is none.
+fn row(entry: &StreamEntry, event: &SpendEvent) -> Option<SpendRow> {
+    date(event.admitted_ms)?;
+    let body: &SpendBody = &event.body;
+    let text = |text: &Option<String>| text.as_deref().map(clean).unwrap_or_default();
+    Some(SpendRow {
+        event_id: event.id,
+        version: event.version,
+        partition: entry.partition,
+        settled_ms: entry.id.ms,
+        admitted_ms: event.admitted_ms,
+        duration_ms: body.duration_ms.min(MOST_TOKENS),
+        first_byte_ms: body.first_byte_ms.map(|ms| ms.min(MOST_TOKENS)),
+        request_id: body
+            .response_id
+            .as_deref()
+            .map_or_else(|| event.id.to_string(), clean),
+        call_type: clean(&body.call_type),
+        api_key: body.hash.to_string(),
+        key_id: body.key.as_str().to_owned(),
+        user_id: body
+            .user
+            .as_ref()
+            .map(|user| user.as_str().to_owned())
+            .unwrap_or_default(),
+        team_id: body
+            .team
+            .as_ref()
+            .map(|team| team.as_str().to_owned())
+            .unwrap_or_default(),
+        end_user: text(&body.end_user),
+        model: clean(&body.model),
+        model_group: clean(&body.model_group),
+        provider: clean(&body.provider),
+        http_status: body.status,
+        exact: body.exact,
+        spend: event.cost,
+        usage: bounded(&body.usage),
+        tags: body.tags.iter().map(|tag| clean(tag)).collect(),
+        client_ip: text(&body.client_ip),
+        windows: BTreeMap::new(),
+    })
+}
+
+/// Text that both databases take: without NUL, and no longer than an index entry may be.
+fn clean(text: &str) -> String {
+    let mut end = text.len().min(LONGEST_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].replace('\0', "\u{fffd}")
+}
+
+fn bounded(usage: &Usage) -> Usage {
+    let bound = |tokens: u64| tokens.min(MOST_TOKENS);
+    Usage {
+        input: bound(usage.input),
+        output: bound(usage.output),
+        cache_read: bound(usage.cache_read),
+        cache_write: bound(usage.cache_write),
+        cache_write_1h: bound(usage.cache_write_1h),
+        audio_input: bound(usage.audio_input),
+        audio_output: bound(usage.audio_output),
+        image_input: bound(usage.image_input),
+        reasoning: bound(usage.reasoning),
+    }
+}
+
+fn date(ms: u64) -> Option<String> {
+    let at = DateTime::from_timestamp_millis(i64::try_from(ms).ok()?)?;
+    (ms < 253_402_300_800_000).then(|| at.format("%Y-%m-%d").to_string())
+}
+
+fn daily_key(row: &SpendRow, entity: &str) -> DailyKey {
+    DailyKey {
+        entity: entity.to_owned(),
+        date: date(row.admitted_ms).unwrap_or_default(),
+        api_key: row.api_key.clone(),
+        model: row.model.clone(),
+        model_group: row.model_group.clone(),
+        provider: row.provider.clone(),
+        endpoint: endpoint(&row.call_type).to_owned(),
+    }
+}
+
+/// The path that a call type is called at, as LiteLLM's daily sums name it.
+fn endpoint(call_type: &str) -> &str {
+    match call_type {
+        "acompletion" | "completion" => "/chat/completions",
+        "atext_completion" | "text_completion" => "/completions",
+        "aembedding" | "embedding" => "/embeddings",
+        "aresponses" | "responses" => "/responses",
+        other => other,
+    }
+}
+
+fn sums(row: &SpendRow) -> DailySums {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let succeeded = i64::from((200..300).contains(&row.http_status));
+    let cache_creation = row
+        .usage
+        .cache_write
+        .saturating_add(row.usage.cache_write_1h);
+    DailySums {
+        spend: number(row.spend.get()),
+        prompt_tokens: number(row.usage.prompt_tokens()),
+        completion_tokens: number(row.usage.completion_tokens()),
+        cache_read: number(row.usage.cache_read),
+        cache_creation: number(cache_creation),
+        api_requests: 1,
+        successful_requests: succeeded,
+        failed_requests: 1 - succeeded,
+        total_response_time_ms: number(row.duration_ms),
+        timed_requests: i64::from(row.duration_ms > 0),
+    }
+}
+
+fn add(to: &mut DailySums, sums: &DailySums, sign: i64) {
+    to.spend += sign * sums.spend;
+    to.prompt_tokens += sign * sums.prompt_tokens;
+    to.completion_tokens += sign * sums.completion_tokens;
+    to.cache_read += sign * sums.cache_read;
+    to.cache_creation += sign * sums.cache_creation;
+    to.api_requests += sign * sums.api_requests;
+    to.successful_requests += sign * sums.successful_requests;
+    to.failed_requests += sign * sums.failed_requests;
+    to.total_response_time_ms += sign * sums.total_response_time_ms;
+    to.timed_requests += sign * sums.timed_requests;
+}
+
+#[cfg(test)]
+mod tests;

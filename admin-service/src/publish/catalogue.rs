@@ -1,0 +1,102 @@
+//! Models, prices and settings on their way to Redis.
+//!
+//! The catalogue has one revision, above the last one that the database or Redis knows whenever its content changed. It is in every marker,
+//! so a request evaluated with older prices is told so at its admission.
+
+use contract::id::Rev;
+use contract::records::Ready;
+use contract::redis_key::{self, model_slot};
+use contract::resp::Reply;
+use contract::script::Open;
+use sha2::{Digest, Sha256};
+
+use super::link::refuse_error;
+use super::records::{Tag, Values, revision};
+use super::{PublishError, Publisher};
+use crate::store::{StoreError, publish_state};
+
+impl Publisher {
+    /// Puts the catalogue, raises the revision of what is open, and removes models that are no longer served. Answers the revision.
+    pub(super) async fn publish_catalogue(&self) -> Result<Rev, PublishError> {
+        let rev = self.put_catalogue().await?;
+        // Indexes first: whoever is told by a partition that prices changed must find the new revision in the index.
+        let indexes = self.all().into_iter().map(redis_key::index_ready);
+        let partitions = self.all().into_iter().map(redis_key::ready);
+        for key in indexes.chain(partitions) {
+            let stored = refuse_error(self.link.command(&[b"GET", key.as_bytes()]).await?)?;
+            // What is closed is opened by a restore alone.
+            let Reply::Bulk(Some(marker)) = stored else {
+                continue;
+            };
+            let Some(marker) = Ready::decode(&marker) else {
+                continue;
+            };
+            let ready = Ready {
+                catalogue: rev,
+                ..marker
+            };
+            self.link
+                .call(&Open {
+                    key: &key,
+                    ready: &ready,
+                })
+                .await?;
+        }
+        self.remove_models(rev).await?;
+        Ok(rev)
+    }
+
+    /// Writes models and settings at the catalogue's revision.
+    pub(super) async fn put_catalogue(&self) -> Result<Rev, PublishError> {
+        let catalogue = self.catalogue.borrow().clone();
+        let text = serde_json::to_string(&(&catalogue.models, &catalogue.settings));
+        let text = text.map_err(|error| StoreError::Corrupt(format!("catalogue: {error}")))?;
+        let digest = format!("{:x}", Sha256::digest(text.as_bytes()));
+        let rev = publish_state::catalogue_rev(&self.store, &digest, self.seen_catalogue().await?)
+            .await?;
+        let mut values = Values::default();
+        for model in &catalogue.models {
+            let slot = model_slot(&model.name, self.partitions);
+            values.add(
+                Tag::Index(slot),
+                redis_key::model(slot, &model.name),
+                rev,
+                model,
+            )?;
+        }
+        for slot in self.all() {
+            values.add(
+                Tag::Index(slot),
+                redis_key::settings(slot),
+                rev,
+                &catalogue.settings,
+            )?;
+        }
+        self.put(&values).await?;
+        Ok(rev)
+    }
+
+    /// The highest revision of settings in Redis: a database restored from a backup must go above it.
+    async fn seen_catalogue(&self) -> Result<Rev, PublishError> {
+        let mut highest = Rev::default();
+        for slot in self.all() {
+            let key = redis_key::settings(slot);
+            let get = [&b"GETRANGE"[..], key.as_bytes(), b"0", b"15"];
+            if let Reply::Bulk(Some(digits)) = refuse_error(self.link.command(&get).await?)? {
+                highest = highest.max(revision(&digits).unwrap_or_default());
+            }
+        }
+        Ok(highest)
+    }
+
+    /// Removes models of lower revisions.
+    async fn remove_models(&self, rev: Rev) -> Result<(), PublishError> {
+        for key in self.scan(redis_key::model_pattern()).await? {
+            let removed = self.remove_below(&key, rev).await?;
+            if removed {
+                tracing::debug!(key, "a model that is no longer served was removed");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! What Redis holds and the database does not: keys made after the backup that the database was restored from, and tombstones that have
+//! served their time.
+
+use contract::id::Rev;
+use contract::records::{IndexEntry, Record, Versioned};
+use contract::redis_key;
+use contract::resp::Reply;
+
+use super::link::{LinkError, refuse_error};
+use super::reconcile::Known;
+use super::records::{Tag, Values, object_of, revision};
+use super::{PublishError, Publisher};
+use crate::store::outbox::Kind;
+use crate::store::publish_state::{Raise, forget_tombstone};
+use crate::store::publish_view::{After, Published};
+
+const REMOVE_BELOW: &str = "local v=redis.call('GETRANGE',KEYS[1],0,15) \
+     if v~='' and v<ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
+/// How long a tombstone is kept: far longer than any push can be under way.
+const TOMBSTONE_US: u64 = 86_400_000_000;
+const PAGE: u32 = 500;
+
+/// A tombstone that may go.
+pub(super) struct Grave {
+    kind: Kind,
+    object_id: String,
+    rev: Rev,
+    keys: Vec<String>,
+}
+
+impl Publisher {
+    /// Every key name that matches.
+    pub(super) async fn scan(&self, pattern: &str) -> Result<Vec<String>, LinkError> {
+        let mut names = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let scan = [
+                &b"SCAN"[..],
+                &cursor,
+                b"MATCH",
+                pattern.as_bytes(),
+                b"COUNT",
+                b"1000",
+            ];
+            let reply = refuse_error(self.link.command(&scan).await?)?;
+            let Reply::Array(Some(parts)) = reply else {
+                return Err(LinkError::Malformed("SCAN"));
+            };
+            let Ok([Reply::Bulk(Some(next)), Reply::Array(Some(found))]) =
+                <[Reply; 2]>::try_from(parts)
+            else {
+                return Err(LinkError::Malformed("SCAN"));
+            };
+            names.extend(found.into_iter().filter_map(|name| match name {
+                Reply::Bulk(Some(name)) => String::from_utf8(name).ok(),
+                _ => None,
+            }));
+            if next == b"0" {
+                return Ok(names);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Removes a value whose revision is below `rev`; answers whether there was one.
+    pub(super) async fn remove_below(&self, key: &str, rev: Rev) -> Result<bool, LinkError> {
+        let rev = rev.to_string();
+        let eval = [
+            &b"EVAL"[..],
+            REMOVE_BELOW.as_bytes(),
+            b"1",
+            key.as_bytes(),
+            rev.as_bytes(),
+        ];
+        Ok(refuse_error(self.link.command(&eval).await?)? == Reply::Integer(1))
+    }
+
+    /// Puts tombstones; answers those that have served their time.
+    pub(super) async fn put_tombstones(
+        &self,
+        known: &mut Known,
+    ) -> Result<Vec<Grave>, PublishError> {
+        let old = self.store.clock().now_us().saturating_sub(TOMBSTONE_US);
+        let mut graves = Vec::new();
+        for kind in [Kind::Team, Kind::User, Kind::Member, Kind::Key] {
+            let mut after = Some(After::default());
+            while let Some(from) = after {
+                let (objects, next) = self.view().tombstones(kind, &from, PAGE).await?;
+                for object in &objects {
+                    graves.extend(self.grave(object, old)?);
+                }
+                after = self.put_page((objects, next), known).await?;
+            }
+        }
+        Ok(graves)
+    }
+
+    fn grave(&self, object: &Published, old: u64) -> Result<Option<Grave>, PublishError> {
+        let (id, rev) = match object {
+            Published::Key(key) => (&key.id, key.rev),
+            Published::Record(record) => (&record.id, record.rev),
+        };
+        let Some((kind, object_id)) = object_of(id.as_str()).filter(|_| rev.get() < old) else {
+            return Ok(None);
+        };
+        let mut values = Values::default();
+        values.object(object, self.partitions)?;
+        // The entry goes before the record: an entry without record would be refused as not ready.
+        let keys = values
+            .0
+            .into_values()
+            .rev()
+            .flatten()
+            .map(|(name, _)| name)
+            .collect();
+        Ok(Some(Grave {
+            kind,
+            object_id,
+            rev,
+            keys,
+        }))
+    }
+
+    /// Forgets tombstones in Redis, then in the database.
+    pub(super) async fn drop_tombstones(&self, graves: Vec<Grave>) -> Result<(), PublishError> {
+        for grave in graves {
+            let above = grave.rev.next(0);
+            for key in &grave.keys {
+                self.remove_below(key, above).await?;
+            }
+            forget_tombstone(&self.store, grave.kind, &grave.object_id, grave.rev).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what Redis holds beyond or ahead of `known`.
+    pub(super) async fn resolve_unknown(&self, known: &Known) -> Result<(), PublishError> {
+        for key in self.scan(redis_key::record_pattern()).await? {
+            let Some(name) = key.split_once(":rec:").map(|(_, name)| name) else {
+                continue;
+            };
+            let Some((kind, object_id)) = object_of(name) else {
+                continue;
+            };
+            if let Some(rev) = self.rev_beyond(&key, known).await? {
+                self.resolve_record(&key, kind, &object_id, rev).await?;
+            }
+        }
+        for key in self.scan(redis_key::index_pattern()).await? {
+            if !known.contains_key(&key) {
+                self.resolve_entry(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The revision of a value that the database does not have, or has at a lower one.
+    async fn rev_beyond(&self, key: &str, known: &Known) -> Result<Option<Rev>, LinkError> {
+        let get = [&b"GETRANGE"[..], key.as_bytes(), b"0", b"15"];
+        let Reply::Bulk(Some(digits)) = refuse_error(self.link.command(&get).await?)? else {
+            return Ok(None);
+        };
+        let rev = revision(&digits);
+        Ok(rev.filter(|rev| known.get(key).is_none_or(|known| known < rev)))
+    }
+
+    /// A record that the database does not have at this revision. It is asked again: the row may be newer than the page was.
+    async fn resolve_record(
+        &self,
+        key: &str,
+        kind: Kind,
+        object_id: &str,
+        rev: Rev,
+    ) -> Result<(), PublishError> {
+        let object = self.view().object(kind, object_id).await?;
+        let stored = object.as_ref().map(|object| match object {
+            Published::Key(key) => key.rev,
+            Published::Record(record) => record.rev,
+        });
+        match stored {
+            Some(stored) if stored >= rev => {}
+            Some(_) => {
+                tracing::warn!(
+                    object_id,
+                    "Redis has a newer revision than the database; the database's is raised"
+                );
+                let raise = Raise {
+                    kind,
+                    object_id,
+                    above: rev,
+                };
+                self.store.write(&raise).await?;
+            }
+            // Owners without a row have stand-ins, and are reached through keys alone.
+            None if kind == Kind::Key => {
+                tracing::warn!(
+                    object_id,
+                    "Redis has a key that the database does not have; it is revoked"
+                );
+                self.revoke(key, rev).await?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn revoke(&self, key: &str, rev: Rev) -> Result<(), PublishError> {
+        let now_us = self.store.clock().now_us();
+        let mut values = Values::default();
+        // The tag only groups; a name alone decides where a value goes.
+        let tag = Tag::Partition(contract::redis_key::Partition(0));
+        values.add(tag, key.to_owned(), rev.next(now_us), &Record::Deleted)?;
+        self.put(&values).await
+    }
+
+    /// An index entry that the database does not have: it goes if its key is gone.
+    async fn resolve_entry(&self, key: &str) -> Result<(), PublishError> {
+        let stored = refuse_error(self.link.command(&[b"GET", key.as_bytes()]).await?)?;
+        let Reply::Bulk(Some(bytes)) = stored else {
+            return Ok(());
+        };
+        let Some(entry) = Versioned::<IndexEntry>::decode(&bytes) else {
+            return Ok(());
+        };
+        let Some(id) = entry.value.records.first() else {
+            return Ok(());
+        };
+        let Some((kind, object_id)) = object_of(id.as_str()) else {
+            return Ok(());
+        };
+        if self.view().object(kind, &object_id).await?.is_none() {
+            self.remove_below(key, entry.rev.next(0)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The budget windows of scopes, as their rows say now: the ledger assigns an event to a window by the same rule as the scripts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::window::BudgetWindow;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::ScopeKey;
+use super::parts::{LONGEST, padded, tuples};
+use super::scopes::KINDS;
+use crate::domain::budget_window::{BudgetDuration, WindowRules};
+use crate::store::StoreError;
+use crate::store::outbox::{Kind, member_object, parse_member_object, placeholders, unsigned};
+
+const KEYS: &str = "SELECT k.key_id AS object_id, \
+     COALESCE(k.budget_duration, b.budget_duration) AS budget_duration, \
+     COALESCE(k.budget_anchor, b.budget_anchor) AS budget_anchor \
+     FROM virtual_keys k LEFT JOIN budgets b ON b.budget_id = k.budget_id \
+     WHERE COALESCE(k.max_budget, b.max_budget) IS NOT NULL AND k.key_id IN";
+const USERS: &str = "SELECT user_id AS object_id, budget_duration, budget_anchor FROM users \
+     WHERE max_budget IS NOT NULL AND user_id IN";
+const TEAMS: &str = "SELECT team_id AS object_id, budget_duration, budget_anchor FROM teams \
+     WHERE max_budget IS NOT NULL AND team_id IN";
+const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.budget_duration, b.budget_anchor \
+     FROM team_members m JOIN budgets b ON b.budget_id = m.budget_id \
+     WHERE b.max_budget IS NOT NULL AND (m.team_id, m.user_id) IN (VALUES";
+
+/// Budget windows by scope. A scope without a budget, or without a row, has one window for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows(BTreeMap<(Kind, String), BudgetWindow>);
+
+impl Windows {
+    /// Windows of given scopes, for a test.
+    pub fn of(windows: impl IntoIterator<Item = ((Kind, String), BudgetWindow)>) -> Self {
+        Self(windows.into_iter().collect())
+    }
+
+    /// When the window of `scope` that `at_ms` is in began.
+    pub fn start(&self, scope: &ScopeKey, at_ms: u64) -> u64 {
+        let window = self.0.get(&(scope.kind, scope.object_id.clone()));
+        window.map_or(0, |window| window.start(at_ms))
+    }
+}
+
+/// The windows of `scopes` from `from_ms` on.
+pub(super) async fn read(
+    connection: &mut AnyConnection,
+    scopes: &BTreeSet<ScopeKey>,
+    from_ms: u64,
+    rules: &WindowRules,
+) -> Result<Windows, StoreError> {
+    let mut windows = BTreeMap::new();
+    for kind in KINDS {
+        let objects = scopes.iter().filter(|scope| scope.kind == kind);
+        let objects = objects
+            .map(|scope| scope.object_id.clone())
+            .collect::<Vec<_>>();
+        for objects in objects.chunks(LONGEST) {
+            for row in select(connection, kind, &padded(objects)).await? {
+                let object_id = match kind {
+                    Kind::Member => member_object(row.try_get("team_id")?, row.try_get("user_id")?),
+                    _ => row.try_get("object_id")?,
+                };
+                let window = window(&row, from_ms, rules)?;
+                windows.insert((kind, object_id), window);
+            }
+        }
+    }
+    Ok(Windows(windows))
+}
+
+async fn select(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    objects: &[String],
+) -> Result<Vec<AnyRow>, StoreError> {
+    let (statement, values) = match kind {
+        Kind::Member => {
+            let mut values = Vec::with_capacity(objects.len() * 2);
+            for object in objects {
+                let (team, user) = parse_member_object(object)?;
+                values.extend([team, user]);
+            }
+            (format!("{MEMBERS} {})", tuples(objects.len(), 2)), values)
+        }
+        Kind::Key | Kind::User | Kind::Team => {
+            let select = match kind {
+                Kind::Key => KEYS,
+                Kind::User => USERS,
+                _ => TEAMS,
+            };
+            (
+                format!("{select} ({})", placeholders(1, objects.len())),
+                objects.to_vec(),
+            )
+        }
+        Kind::Catalogue => return Ok(Vec::new()),
+    };
+    let mut query = sqlx::query(AssertSqlSafe(statement));
+    for value in values {
+        query = query.bind(value);
+    }
+    Ok(query.fetch_all(connection).await?)
+}
+
+fn window(row: &AnyRow, from_ms: u64, rules: &WindowRules) -> Result<BudgetWindow, StoreError> {
+    let Some(text) = row.try_get::<Option<String>, _>("budget_duration")? else {
+        return Ok(BudgetWindow::Lifetime);
+    };
+    let duration = BudgetDuration::parse(&text)
+        .ok_or_else(|| StoreError::Corrupt(format!("budget_duration = {text:?}")))?;
+    let anchor_us = row
+        .try_get::<Option<i64>, _>("budget_anchor")?
+        .map_or(0, unsigned);
+    Ok(duration.window(anchor_us, from_ms.saturating_mul(1_000), rules))
+}
