@@ -7,10 +7,12 @@
 //! With one, exactly its names are. A mistake in the list fails the start-up with the path and what was expected; nothing is guessed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use contract::price::ModelPrice;
 use contract::records::{ModelRecord, ProxySettings};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 mod model_list;
 mod prices;
@@ -72,6 +74,19 @@ impl Catalogue {
         };
         catalogue.models = served.into_values().collect();
         Ok(catalogue)
+    }
+
+    /// SHA-256 of models and settings, hexadecimal: the same where the content is.
+    pub fn digest(&self) -> String {
+        let content = serde_json::to_vec(&(&self.models, &self.settings)).unwrap_or_default();
+        let digest = Sha256::digest(&content);
+        digest
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 }
 

@@ -181,7 +181,7 @@ fn dead_letter(
     DeadLetter {
         partition,
         stream_id: id.to_string(),
-        digest: format!("{:x}", Sha256::digest(fields.as_bytes())),
+        digest: hex(&Sha256::digest(fields.as_bytes())),
         fields,
         reason: reason.replace('\0', "\u{fffd}"),
     }

@@ -8,12 +8,11 @@ use contract::records::Ready;
 use contract::redis_key::{self, model_slot};
 use contract::resp::Reply;
 use contract::script::Open;
-use sha2::{Digest, Sha256};
 
 use super::link::refuse_error;
 use super::records::{Tag, Values, revision};
 use super::{PublishError, Publisher};
-use crate::store::{StoreError, publish_state};
+use crate::store::publish_state;
 
 impl Publisher {
     /// Puts the catalogue, raises the revision of what is open, and removes models that are no longer served. Answers the revision.
@@ -49,9 +48,7 @@ impl Publisher {
     /// Writes models and settings at the catalogue's revision.
     pub(super) async fn put_catalogue(&self) -> Result<Rev, PublishError> {
         let catalogue = self.catalogue.borrow().clone();
-        let text = serde_json::to_string(&(&catalogue.models, &catalogue.settings));
-        let text = text.map_err(|error| StoreError::Corrupt(format!("catalogue: {error}")))?;
-        let digest = format!("{:x}", Sha256::digest(text.as_bytes()));
+        let digest = catalogue.digest();
         let rev = publish_state::catalogue_rev(&self.store, &digest, self.seen_catalogue().await?)
             .await?;
         let mut values = Values::default();

@@ -29,10 +29,10 @@ impl<'a> Lock<'a> {
             b"PX",
             FOR_MS.as_bytes(),
         ];
-        let taken = refuse_error(link.command(&set).await?)? == Reply::Simple(b"OK".to_vec());
+        let is_new = refuse_error(link.command(&set).await?)? == Reply::Simple(b"OK".to_vec());
         let lock = Self { link, token };
         // A lock of this very process was left by a restore that failed.
-        let is_held = taken || lock.keep().await?;
+        let is_held = is_new || lock.keep().await?;
         Ok(is_held.then_some(lock))
     }
 
