@@ -1,0 +1,289 @@
+//! One request's callbacks as events of its exchange, and the exchange's effects as host calls. A request stays paused from its headers on
+//! until the exchange resumes it.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use filter_core::effect::{Edit, Effect};
+use filter_core::event::{CallId, Event, Headers};
+use filter_core::exchange::Exchange;
+use filter_core::json_scan::applied;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, LogLevel, MapType};
+
+use crate::log;
+use crate::redis_call::{Outcome, RedisCalls};
+use crate::root_context::{Shared, now, severity};
+
+/// One request and its answer.
+pub struct Request {
+    /// `None` where the root was never configured: the request then stays paused, never passes.
+    shared: Option<Rc<Shared>>,
+    exchange: Exchange,
+    calls: RedisCalls,
+    /// Bytes of the request's body that the exchange has seen.
+    seen: usize,
+    flow: Flow,
+    /// Whether the current callback carries a request towards the upstream, which then goes on by the callback's own result.
+    in_request_callback: bool,
+}
+
+/// Where the request stands with Envoy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Paused,
+    Resumed,
+    /// Answered by the exchange; Envoy's callbacks about that answer are not the upstream's.
+    Replied,
+}
+
+impl Request {
+    /// A request of which nothing has come yet.
+    pub fn new(shared: Option<Rc<Shared>>) -> Self {
+        Self {
+            shared,
+            exchange: Exchange::new(),
+            calls: RedisCalls::default(),
+            seen: 0,
+            flow: Flow::Paused,
+            in_request_callback: false,
+        }
+    }
+
+    fn step(&mut self, event: Event<'_>) {
+        let Some(shared) = self.shared.clone() else {
+            return;
+        };
+        let mut effects = VecDeque::from(self.exchange_step(&shared, event));
+        while let Some(effect) = effects.pop_front() {
+            if let Some((call, outcome)) = self.carry_out(&shared, effect) {
+                effects.extend(self.exchange_step(&shared, redis(call, &outcome)));
+            }
+        }
+    }
+
+    fn exchange_step(&mut self, shared: &Shared, event: Event<'_>) -> Vec<Effect> {
+        match shared.worker.try_borrow_mut() {
+            Ok(mut worker) => self.exchange.step(&mut worker, now(), event),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Does one thing; a call that Envoy would not make comes back at once.
+    fn carry_out(&mut self, shared: &Shared, effect: Effect) -> Option<(CallId, Outcome)> {
+        match effect {
+            Effect::CallRedis {
+                call,
+                commands,
+                replies,
+                timeout_ms,
+            } => {
+                let sent = self
+                    .calls
+                    .send(&shared.cluster, call, &commands, replies, timeout_ms);
+                return sent.err().map(|failure| (call, Err(failure)));
+            }
+            Effect::RequestHeader { name, value } => {
+                set_header(MapType::HttpRequestHeaders, name, value.as_deref());
+            }
+            Effect::RemoveRequestHeader(name) => {
+                // Envoy admits ASCII names alone.
+                if let Ok(name) = std::str::from_utf8(&name) {
+                    set_header(MapType::HttpRequestHeaders, name, None);
+                }
+            }
+            Effect::EditRequestBody(edits) => self.edit_request_body(&edits),
+            Effect::ResponseHeader { name, value } => {
+                set_header(MapType::HttpResponseHeaders, &name, value.as_deref());
+            }
+            Effect::Resume => self.resume(),
+            Effect::ReplaceResponseChunk(bytes) => {
+                let whole = usize::MAX >> 1;
+                let set = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, whole, &bytes);
+                if set.is_err() {
+                    log(
+                        LogLevel::Error,
+                        "Envoy would not replace a piece of an answer",
+                    );
+                }
+            }
+            Effect::Reply {
+                status,
+                headers,
+                body,
+            } => self.reply(status, &headers, &body),
+            Effect::Measure(metric, value) => shared.metrics.measure(metric, value),
+            Effect::Log(level, text) => log(severity(level), &text),
+        }
+        None
+    }
+
+    fn resume(&mut self) {
+        if self.flow != Flow::Paused {
+            return;
+        }
+        self.flow = Flow::Resumed;
+        if !self.in_request_callback && hostcalls::resume_http_request().is_err() {
+            log(LogLevel::Error, "Envoy would not resume a request");
+        }
+    }
+
+    fn reply(&mut self, status: u16, headers: &[(String, Vec<u8>)], body: &[u8]) {
+        if self.flow != Flow::Paused {
+            return;
+        }
+        self.flow = Flow::Replied;
+        // Values that are not text cannot be sent this way; the request path makes none.
+        let headers = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), std::str::from_utf8(value).ok()?)))
+            .collect();
+        if hostcalls::send_http_response(u32::from(status), headers, Some(body)).is_err() {
+            log(LogLevel::Error, "Envoy would not send an answer");
+        }
+    }
+
+    fn edit_request_body(&mut self, edits: &[Edit]) {
+        let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, self.seen);
+        let body = body.ok().flatten().unwrap_or_default();
+        let edited = applied(&body, edits);
+        let whole = usize::MAX >> 1;
+        if hostcalls::set_buffer(BufferType::HttpRequestBody, 0, whole, &edited).is_err() {
+            log(LogLevel::Error, "Envoy would not change a request's body");
+        }
+    }
+
+    fn action(&self) -> Action {
+        if self.flow == Flow::Resumed {
+            Action::Continue
+        } else {
+            Action::Pause
+        }
+    }
+}
+
+impl Context for Request {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        _headers: usize,
+        body_size: usize,
+        _trailers: usize,
+    ) {
+        if let Some((call, outcome)) = self.calls.answered(token, body_size) {
+            self.step(redis(call, &outcome));
+        }
+    }
+}
+
+impl HttpContext for Request {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        let headers = headers(MapType::HttpRequestHeaders);
+        let peer = hostcalls::get_property(vec!["source", "address"]);
+        let peer = peer.ok().flatten();
+        self.in_request_callback = true;
+        self.step(Event::RequestHeaders {
+            headers: &headers,
+            end,
+            peer: peer.as_deref(),
+        });
+        self.in_request_callback = false;
+        self.action()
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        if self.flow != Flow::Paused {
+            return self.action();
+        }
+        // While paused, Envoy counts the whole body so far.
+        let new = size.saturating_sub(self.seen);
+        let chunk = if new == 0 {
+            Vec::new()
+        } else {
+            let chunk = hostcalls::get_buffer(BufferType::HttpRequestBody, self.seen, new);
+            chunk.ok().flatten().unwrap_or_default()
+        };
+        self.seen = self.seen.saturating_add(chunk.len());
+        self.in_request_callback = true;
+        self.step(Event::RequestBody { chunk: &chunk, end });
+        self.in_request_callback = false;
+        self.action()
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if self.flow == Flow::Paused {
+            self.in_request_callback = true;
+            self.step(Event::RequestBody {
+                chunk: &[],
+                end: true,
+            });
+            self.in_request_callback = false;
+        }
+        self.action()
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        if self.flow != Flow::Replied {
+            let headers = headers(MapType::HttpResponseHeaders);
+            self.step(Event::ResponseHeaders {
+                headers: &headers,
+                end,
+            });
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if self.flow != Flow::Replied {
+            let chunk = if size == 0 {
+                Vec::new()
+            } else {
+                let chunk = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size);
+                chunk.ok().flatten().unwrap_or_default()
+            };
+            self.step(Event::ResponseBody { chunk: &chunk, end });
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        if self.flow != Flow::Replied {
+            self.step(Event::ResponseBody {
+                chunk: &[],
+                end: true,
+            });
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.step(Event::Done);
+    }
+}
+
+fn redis(call: CallId, outcome: &Outcome) -> Event<'_> {
+    Event::Redis {
+        call,
+        outcome: outcome
+            .as_ref()
+            .map(Vec::as_slice)
+            .map_err(|failure| *failure),
+    }
+}
+
+fn headers(map: MapType) -> Headers {
+    let pairs = hostcalls::get_map_bytes(map).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.into_bytes(), value))
+        .collect()
+}
+
+fn set_header(map: MapType, name: &str, value: Option<&[u8]>) {
+    // Removing what is not there is no failure; setting a header of a live request or response cannot fail.
+    let _ = match value {
+        Some(value) => hostcalls::set_map_value_bytes(map, name, Some(value)),
+        None => hostcalls::remove_map_value(map, name),
+    };
+}
