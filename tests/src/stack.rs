@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use crate::client::Client;
 use crate::upstream::{Remember, Upstream};
 pub use admin::Admin;
-pub use bootstrap::Providers;
+pub use bootstrap::{Providers, provider_keys};
 pub use build::Programs;
 pub use envoy::{Envoy, Settings};
 pub use postgres::Postgres;
@@ -54,6 +54,8 @@ pub struct Options {
     pub master_key: String,
     /// Fields of the filter's configuration that differ from the shipped one.
     pub filter: Map<String, Value>,
+    /// The providers' keys, by the names of the environment variables that carry them.
+    pub provider_keys: Vec<(String, String)>,
     /// Whether an Envoy without the filter is started too, for comparison.
     pub plain: bool,
     /// Whether the scripted upstream remembers calls.
@@ -74,6 +76,7 @@ impl Options {
             data: data.to_owned(),
             master_key: master_key.to_owned(),
             filter: Map::new(),
+            provider_keys: Vec::new(),
             plain: false,
             remember: Remember::Calls,
         }
@@ -141,6 +144,7 @@ impl Stack {
             redis_url: redis_url.clone(),
             providers,
             filter: options.filter.clone(),
+            provider_keys: options.provider_keys.clone(),
             governed: true,
             data: options.data.clone(),
         };

@@ -52,14 +52,29 @@ pub struct Edits<'a> {
 
 /// The shipped bootstrap with these edits.
 pub fn edited(edits: &Edits<'_>) -> Result<Value> {
+    let mut bootstrap = shipped()?;
+    apply(&mut bootstrap, edits).context("envoy/envoy.yaml is not as the harness expects it")?;
+    Ok(bootstrap)
+}
+
+/// Names of the environment variables from which the shipped bootstrap takes the providers' keys.
+pub fn provider_keys() -> Result<Vec<String>> {
+    let mut bootstrap = shipped()?;
+    let name = |secret: &mut Value| {
+        let name = secret.pointer("/generic_secret/secret/environment_variable");
+        name.and_then(Value::as_str).map(str::to_owned)
+    };
+    Ok(list(&mut bootstrap, "/static_resources/secrets")?
+        .iter_mut()
+        .filter_map(name)
+        .collect())
+}
+
+fn shipped() -> Result<Value> {
     let file = setup::root().join("envoy/envoy.yaml");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let mut bootstrap: Value =
-        serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", file.display()))?;
-    apply(&mut bootstrap, edits)
-        .with_context(|| format!("{} is not as the harness expects it", file.display()))?;
-    Ok(bootstrap)
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", file.display()))
 }
 
 fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
@@ -94,6 +109,7 @@ fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
                 send_to(cluster, &name, &upstream);
             }
         }
+        rewrite_hosts(bootstrap, &format!("{}:{}", upstream.host, upstream.port));
     }
     Ok(())
 }
@@ -121,6 +137,22 @@ fn send_to(cluster: &mut Value, name: &str, upstream: &Address) {
         {
             *name = json!(upstream.host);
         }
+    }
+}
+
+/// Routes name the provider's host to the provider; here they name the one that takes its place.
+fn rewrite_hosts(value: &mut Value, host: &str) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(literal) = fields.get_mut("host_rewrite_literal") {
+                *literal = json!(host);
+            }
+            fields
+                .values_mut()
+                .for_each(|field| rewrite_hosts(field, host));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite_hosts(item, host)),
+        _ => {}
     }
 }
 
@@ -197,7 +229,10 @@ impl Address {
             "redis" => (false, 6379),
             _ => bail!("{url}: a URL of this kind cannot be used here"),
         };
-        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if scheme != "redis" && !path.is_empty() {
+            bail!("{url}: only scheme, host and port can be given here, not a path");
+        }
         let authority = authority.rsplit('@').next().unwrap_or(authority);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (

@@ -26,6 +26,8 @@ pub struct Settings {
     pub providers: Providers,
     /// Fields of the filter's configuration that differ from the shipped one.
     pub filter: Map<String, Value>,
+    /// The providers' keys, by the names of the environment variables that carry them.
+    pub provider_keys: Vec<(String, String)>,
     /// Whether the filter is in the way; without it the same Envoy is the plain proxy that a benchmark compares with.
     pub governed: bool,
     /// Data folder of the stack.
@@ -140,6 +142,14 @@ async fn run(
             "--component-log-level",
             "main:info",
         ]);
+    for name in bootstrap::provider_keys()? {
+        let given = settings
+            .provider_keys
+            .iter()
+            .find(|(given, _)| *given == name);
+        // Envoy does not start where a variable is missing; an empty one sends no credential.
+        command.env(name, given.map_or("", |(_, key)| key));
+    }
     let (process, mut lines) = Process::start(
         &settings.name,
         &command,

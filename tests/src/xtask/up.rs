@@ -12,10 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tollkeeper_tests::process::Process;
 use tollkeeper_tests::setup;
-use tollkeeper_tests::stack::{Envoy, Options, Programs, Providers, Redis, Stack};
-
-/// Variables with a provider's key; one that is set sends calls to the real providers.
-const PROVIDER_KEYS: [&str; 2] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
+use tollkeeper_tests::stack::{Envoy, Options, Programs, Providers, Redis, Stack, provider_keys};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -87,14 +84,14 @@ fn options(arguments: &Arguments, data: &Path) -> Result<Options> {
     let mut options = Options::new(data, &master_key(data)?);
     options.envoys = usize::from(arguments.envoys);
     options.workers = arguments.workers;
+    let set = |name: String| {
+        let key = std::env::var(&name).ok().filter(|key| !key.is_empty());
+        key.map(|key| (name, key))
+    };
+    options.provider_keys = provider_keys()?.into_iter().filter_map(set).collect();
     options.providers = match &arguments.upstream {
         Some(url) => Providers::Elsewhere(url.clone()),
-        None if PROVIDER_KEYS
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty())) =>
-        {
-            Providers::Real
-        }
+        None if !options.provider_keys.is_empty() => Providers::Real,
         None => Providers::Scripted,
     };
     if let Some(config) = &arguments.config {

@@ -1,1 +1,20 @@
-//! Tests through the whole stack.
+//! Tests through the whole product: stock Envoy with the filter, Redis, the admin service, and a scripted upstream whose own record is the
+//! truth. Nothing is mocked; what reached the upstream was admitted, what did not was refused.
+//!
+//! Most tests share one stack (two Envoys with two workers each) and keep apart by keys of their own; they may run side by side. Tests that
+//! stop parts of the stack have one of their own, one at a time. A test that needs a real minute waits for it, next to the others.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it has to be"
+)]
+
+mod faults;
+mod gateway;
+mod hostile;
+mod limits;
+mod metering;
+mod policy;
+mod scopes;
+mod sdk;
+mod smoke;
