@@ -1,6 +1,6 @@
 //! The root of the `http` role: one worker per virtual machine, its clock tick, and the calls that settle and renew.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -27,6 +27,9 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Envoy's name for the bridge.
     pub cluster: String,
+    /// Whether a request ever came. Envoy also runs one machine on its main thread, which serves none and cannot reach internal listeners:
+    /// a machine without requests owes Redis nothing and stays silent.
+    serving: Cell<bool>,
 }
 
 /// The root.
@@ -79,6 +82,7 @@ impl RootContext for HttpRoot {
             cluster: config.redis_cluster.clone(),
             worker: RefCell::new(Worker::new(config, seed, now())),
             metrics: Metrics::define(),
+            serving: Cell::new(false),
         }));
         true
     }
@@ -87,6 +91,9 @@ impl RootContext for HttpRoot {
         let Some(shared) = self.shared.clone() else {
             return;
         };
+        if !shared.serving.get() {
+            return;
+        }
         let effects = match shared.worker.try_borrow_mut() {
             Ok(mut worker) => worker.tick(now()),
             Err(_) => return,
@@ -99,6 +106,9 @@ impl RootContext for HttpRoot {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        if let Some(shared) = &self.shared {
+            shared.serving.set(true);
+        }
         Some(Box::new(Request::new(self.shared.clone())))
     }
 }
