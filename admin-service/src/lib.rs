@@ -6,12 +6,15 @@
 //! 4. The publisher carries outbox rows to Redis, where the filter finds them.
 //! 5. The ledger drains the spend stream back into the database.
 
+pub mod app;
+pub mod caller;
 pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod error;
 pub mod ledger;
+pub mod policy;
 pub mod publish;
 pub mod request;
 pub mod store;

@@ -16,10 +16,16 @@ use tokio::sync::{Mutex, watch};
 
 use crate::clock::Clock;
 
+pub mod audit;
+pub mod keys;
+pub mod members;
 pub mod outbox;
 pub mod publish_state;
 pub mod publish_view;
+pub mod row;
 pub mod spend;
+pub mod teams;
+pub mod users;
 
 /// How often a transaction that met another one is tried.
 const ATTEMPTS: u32 = 8;

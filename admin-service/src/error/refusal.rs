@@ -29,6 +29,10 @@ pub enum Refusal {
     UnknownKey,
     /// The caller's key is blocked.
     KeyBlocked,
+    /// The caller's user is blocked.
+    UserBlocked(String),
+    /// The caller's team is blocked.
+    TeamBlocked(String),
     /// The caller's key expired.
     KeyExpired {
         /// `sk-...abcd`.
@@ -265,6 +269,18 @@ impl Refusal {
                 UNAUTHORIZED,
                 AUTH,
                 "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.",
+            ),
+            Self::UserBlocked(user) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!("Authentication Error, User={user} is blocked. Ask a proxy admin to unblock it."),
+            ),
+            Self::TeamBlocked(team) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "Authentication Error, Team={team} is blocked. Update via `/team/unblock` if you're an admin."
+                ),
             ),
             Self::KeyExpired { display, expired, now } => Wire::param(
                 UNAUTHORIZED,

@@ -1,0 +1,34 @@
+//! What every request handler is given.
+
+use std::sync::Arc;
+
+use contract::virtual_key::KeyHash;
+
+use crate::config::Config;
+use crate::publish::Health;
+use crate::store::Store;
+
+/// The service's parts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Store,
+    /// How publishing and the ledger are doing.
+    pub health: Health,
+    master: KeyHash,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: Config, store: Store, health: Health) -> Self {
+        let master = config.master_key.hash();
+        Self { config: Arc::new(config), store, health, master }
+    }
+
+    /// The hash by which the master key is known.
+    pub fn master_hash(&self) -> &KeyHash {
+        &self.master
+    }
+}

@@ -1,0 +1,260 @@
+//! Who asks: the credential of a request, and what it proves.
+//!
+//! Decides: where a credential may stand, whether it is the master key or a virtual key that may be used at this moment. Leaves to `policy`
+//! what its owner may do. Failure stance: several credentials must agree; a key that cannot be looked up is 503, never anybody.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use contract::virtual_key::{KeyHash, VirtualKey};
+use subtle::ConstantTimeEq;
+
+use crate::app::App;
+use crate::clock::date;
+use crate::error::{ApiError, Refusal};
+use crate::store::keys::{self, Standing};
+
+/// The user that the master key acts as.
+pub const MASTER_USER: &str = "default_user_id";
+
+/// Headers that carry a key as it is.
+const PLAIN: [HeaderName; 4] = [
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
+];
+/// The header that carries a key with or without `Bearer`.
+const LITELLM: HeaderName = HeaderName::from_static("x-litellm-api-key");
+
+/// A global role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `proxy_admin`.
+    ProxyAdmin,
+    /// `proxy_admin_viewer`.
+    ProxyAdminViewer,
+    /// `internal_user`.
+    InternalUser,
+    /// `internal_user_viewer`.
+    InternalUserViewer,
+    /// A key without user, a user without row or role.
+    Unknown,
+}
+
+impl Role {
+    /// The role of a user's row.
+    pub fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("proxy_admin") => Self::ProxyAdmin,
+            Some("proxy_admin_viewer") => Self::ProxyAdminViewer,
+            Some("internal_user") => Self::InternalUser,
+            Some("internal_user_viewer") => Self::InternalUserViewer,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// LiteLLM's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxyAdmin => "proxy_admin",
+            Self::ProxyAdminViewer => "proxy_admin_viewer",
+            Self::InternalUser => "internal_user",
+            Self::InternalUserViewer => "internal_user_viewer",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// With which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerKey {
+    /// The master key.
+    Master,
+    /// The service itself.
+    Service,
+    /// A virtual key.
+    Virtual {
+        /// Its hash, hexadecimal.
+        token: String,
+        /// Its team.
+        team_id: Option<String>,
+        /// Routes it may call; empty: all.
+        allowed_routes: Vec<String>,
+    },
+}
+
+/// A proven caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The role.
+    pub role: Role,
+    /// The user, if the key has one.
+    pub user_id: Option<String>,
+    /// The key.
+    pub key: CallerKey,
+    /// The address the request came from.
+    pub from: String,
+}
+
+impl Caller {
+    pub(crate) fn service() -> Self {
+        Self {
+            role: Role::ProxyAdmin,
+            user_id: Some("tollkeeper".to_owned()),
+            key: CallerKey::Service,
+            from: String::new(),
+        }
+    }
+
+    /// Proves the caller of a request.
+    pub async fn prove(parts: &Parts, app: &App) -> Result<Self, ApiError> {
+        let from = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or_else(String::new, |ConnectInfo(address)| address.ip().to_string());
+        let secret = credential(&parts.headers, app.config.key_header.as_deref())?;
+        let Some(key) = VirtualKey::parse(&secret) else {
+            return Err(match secret.strip_prefix(b"sk-") {
+                Some(_) => Refusal::UnknownKey,
+                None => Refusal::NotAVirtualKey(masked(&String::from_utf8_lossy(&secret), 4, 4)),
+            }
+            .into());
+        };
+        let hash = key.hash();
+        if bool::from(hash.as_bytes().ct_eq(app.master_hash().as_bytes())) {
+            return Ok(Self {
+                role: Role::ProxyAdmin,
+                user_id: Some(MASTER_USER.to_owned()),
+                key: CallerKey::Master,
+                from,
+            });
+        }
+        Self::of_key(&hash, &key.display(), app, from).await
+    }
+
+    async fn of_key(
+        hash: &KeyHash,
+        display: &str,
+        app: &App,
+        from: String,
+    ) -> Result<Self, ApiError> {
+        let standing = keys::standing(&app.store, &hash.to_string()).await?;
+        let Standing { token, user_id, team_id, allowed_routes, role, .. } = match standing {
+            None => return Err(Refusal::UnknownKey.into()),
+            Some(standing) => check(standing, display, app.store.clock().now_us())?,
+        };
+        let role = Role::parse(role.as_deref());
+        Ok(Self { role, user_id, key: CallerKey::Virtual { token, team_id, allowed_routes }, from })
+    }
+
+    /// The user for messages; LiteLLM prints Python's `None`.
+    pub fn user(&self) -> &str {
+        self.user_id.as_deref().unwrap_or("None")
+    }
+
+    /// The user with its middle masked.
+    pub fn masked_user(&self) -> String {
+        match self.user_id.as_deref() {
+            Some(user) if user.len() > 8 => masked(user, 6, 2),
+            _ => "*******".to_owned(),
+        }
+    }
+
+    /// The caller's key's hash; none for the master key.
+    pub fn token(&self) -> Option<&str> {
+        match &self.key {
+            CallerKey::Virtual { token, .. } => Some(token),
+            CallerKey::Master | CallerKey::Service => None,
+        }
+    }
+
+    /// The key's name in the audit log.
+    pub fn audit_key(&self) -> &str {
+        match &self.key {
+            CallerKey::Virtual { token, .. } => token,
+            CallerKey::Master => "litellm_proxy_master_key",
+            CallerKey::Service => "",
+        }
+    }
+}
+
+fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, Refusal> {
+    if standing.key_blocked {
+        return Err(Refusal::KeyBlocked);
+    }
+    if let Some(expires) = standing.expires.filter(|expires| *expires <= now_us) {
+        let shown = |us| date(us).map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string());
+        let (expired, now) = (shown(expires), shown(now_us));
+        return Err(Refusal::KeyExpired { display: display.to_owned(), expired, now });
+    }
+    if standing.user_blocked {
+        return Err(Refusal::UserBlocked(standing.user_id.unwrap_or_default()));
+    }
+    if standing.team_blocked {
+        return Err(Refusal::TeamBlocked(standing.team_id.unwrap_or_default()));
+    }
+    Ok(standing)
+}
+
+/// The one credential of a request.
+fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, Refusal> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    if let Some(only) = only {
+        let values = headers.get_all(only).iter();
+        found.extend(values.map(|value| strip_bearer(value.as_bytes()).to_vec()));
+    } else {
+        for value in headers.get_all(LITELLM) {
+            found.push(strip_bearer(value.as_bytes()).to_vec());
+        }
+        for value in headers.get_all(header::AUTHORIZATION) {
+            let bytes = value.as_bytes();
+            found.push(authorization(bytes).ok_or(Refusal::MalformedCredential)?.to_vec());
+        }
+        for name in PLAIN {
+            found.extend(headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()));
+        }
+    }
+    found.retain(|secret| !secret.is_empty());
+    let mut all = found.into_iter();
+    let first = all.next().ok_or(Refusal::NoCredential)?;
+    if all.any(|other| other != first) {
+        return Err(Refusal::CredentialsDisagree);
+    }
+    Ok(first)
+}
+
+/// `Bearer x`, `Basic x`, `AWS4-HMAC-SHA256 Credential=Bearer x, …`.
+fn authorization(value: &[u8]) -> Option<&[u8]> {
+    const AWS: &[u8] = b"AWS4-HMAC-SHA256 Credential=Bearer ";
+    if let Some(rest) = value.strip_prefix(AWS) {
+        return rest.split(|byte| matches!(byte, b',' | b'/' | b' ')).next();
+    }
+    let at = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = value.split_at_checked(at)?;
+    let known = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"basic");
+    known.then(|| rest.trim_ascii())
+}
+
+fn strip_bearer(value: &[u8]) -> &[u8] {
+    match value.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
+        _ => value.trim_ascii(),
+    }
+}
+
+/// The ends of a text, stars between.
+fn masked(text: &str, first: usize, last: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= first + last {
+        return "*".repeat(letters.len().max(4));
+    }
+    let head: String = letters.iter().take(first).collect();
+    let tail: String = letters.iter().skip(letters.len() - last).collect();
+    format!("{head}{}{tail}", "*".repeat(letters.len() - first - last))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,463 @@
+//! Keys. The statements; what a change means is `domain`'s and the routes' business.
+
+use contract::id::Rev;
+use contract::virtual_key::KeyHash;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::audit::{self, record};
+use super::outbox::{Kind, rev, signed, time_ordered_id};
+use super::publish_view::{Grave, bury, first_rev};
+use super::row::{self, LimitColumns, Object, Statement};
+use super::{Store, StoreError, Tx};
+use crate::policy::{Authorized, Writes};
+
+mod list;
+
+pub use list::{ListKeys, Listed, Sort, Status, list};
+
+/// A key's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRow {
+    /// The stable id.
+    pub key_id: String,
+    /// The revision.
+    pub rev: Rev,
+    /// SHA-256 of the key, hexadecimal.
+    pub token: String,
+    /// `sk-...abcd`.
+    pub key_name: String,
+    /// The alias.
+    pub key_alias: Option<String>,
+    /// The user.
+    pub user_id: Option<String>,
+    /// The team.
+    pub team_id: Option<String>,
+    /// LiteLLM's preset of routes.
+    pub key_type: Option<String>,
+    /// Models; empty: all.
+    pub models: Vec<String>,
+    /// Model names replaced by others.
+    pub aliases: Object,
+    /// Routes; empty: all.
+    pub allowed_routes: Vec<String>,
+    /// Whether it is blocked; `None` until somebody said.
+    pub blocked: Option<bool>,
+    /// When it expires, microseconds since the epoch.
+    pub expires: Option<u64>,
+    /// Its limits.
+    pub limits: LimitColumns,
+    /// A budget row that fills limits it lacks.
+    pub budget_id: Option<String>,
+    /// When its record must be made anew.
+    pub refresh_at: Option<u64>,
+    /// LiteLLM's permissions.
+    pub permissions: Object,
+    /// Free data.
+    pub metadata: Object,
+    /// Fields kept and echoed.
+    pub extra: Object,
+    /// When it was made.
+    pub created_at: u64,
+    /// By which user.
+    pub created_by: Option<String>,
+    /// When it was last changed.
+    pub updated_at: u64,
+    /// By which user.
+    pub updated_by: Option<String>,
+    /// When a setting was last changed.
+    pub settings_updated_at: Option<u64>,
+}
+
+const COLUMNS: [&str; 29] = [
+    "rev",
+    "token",
+    "key_name",
+    "key_alias",
+    "user_id",
+    "team_id",
+    "key_type",
+    "models",
+    "aliases",
+    "allowed_routes",
+    "blocked",
+    "expires",
+    "budget_id",
+    "refresh_at",
+    "permissions",
+    "metadata",
+    "extra",
+    "created_at",
+    "created_by",
+    "updated_at",
+    "updated_by",
+    "settings_updated_at",
+    LimitColumns::NAMES[0],
+    LimitColumns::NAMES[1],
+    LimitColumns::NAMES[2],
+    LimitColumns::NAMES[3],
+    LimitColumns::NAMES[4],
+    LimitColumns::NAMES[5],
+    "key_id",
+];
+
+fn select(which: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("SELECT {} FROM virtual_keys {which}", COLUMNS.join(", ")))
+}
+
+impl KeyRow {
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            key_id: row.try_get("key_id")?,
+            rev: rev(row.try_get("rev")?)?,
+            token: row.try_get("token")?,
+            key_name: row.try_get("key_name")?,
+            key_alias: row.try_get("key_alias")?,
+            user_id: row.try_get("user_id")?,
+            team_id: row.try_get("team_id")?,
+            key_type: row.try_get("key_type")?,
+            models: row::json(row, "models")?,
+            aliases: row::json(row, "aliases")?,
+            allowed_routes: row::json(row, "allowed_routes")?,
+            blocked: row::flag(row, "blocked")?,
+            expires: row::number(row, "expires")?,
+            limits: LimitColumns::read(row)?,
+            budget_id: row.try_get("budget_id")?,
+            refresh_at: row::number(row, "refresh_at")?,
+            permissions: row::json(row, "permissions")?,
+            metadata: row::json(row, "metadata")?,
+            extra: row::json(row, "extra")?,
+            created_at: row::time(row, "created_at")?,
+            created_by: row.try_get("created_by")?,
+            updated_at: row::time(row, "updated_at")?,
+            updated_by: row.try_get("updated_by")?,
+            settings_updated_at: row::number(row, "settings_updated_at")?,
+        })
+    }
+
+    /// All of [`COLUMNS`]; the id is last, so that it also ends an UPDATE.
+    fn bind<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
+        let statement = statement
+            .bind(signed(self.rev.get()))
+            .bind(self.token.clone())
+            .bind(self.key_name.clone())
+            .bind(self.key_alias.clone())
+            .bind(self.user_id.clone())
+            .bind(self.team_id.clone())
+            .bind(self.key_type.clone())
+            .bind(row::text(&self.models))
+            .bind(row::text(&self.aliases))
+            .bind(row::text(&self.allowed_routes))
+            .bind(row::bit(self.blocked))
+            .bind(self.expires.map(signed))
+            .bind(self.budget_id.clone())
+            .bind(self.refresh_at.map(signed))
+            .bind(row::text(&self.permissions))
+            .bind(row::text(&self.metadata))
+            .bind(row::text(&self.extra))
+            .bind(signed(self.created_at))
+            .bind(self.created_by.clone())
+            .bind(signed(self.updated_at))
+            .bind(self.updated_by.clone())
+            .bind(self.settings_updated_at.map(signed));
+        self.limits.bind(statement).bind(self.key_id.clone())
+    }
+}
+
+/// What a credential's key says about its holder at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The hash.
+    pub token: String,
+    /// The user.
+    pub user_id: Option<String>,
+    /// The team.
+    pub team_id: Option<String>,
+    /// Routes; empty: all.
+    pub allowed_routes: Vec<String>,
+    /// When it expires.
+    pub expires: Option<u64>,
+    /// Whether the key is blocked.
+    pub key_blocked: bool,
+    /// Whether its user is.
+    pub user_blocked: bool,
+    /// Whether its team is.
+    pub team_blocked: bool,
+    /// The user's role.
+    pub role: Option<String>,
+}
+
+/// Looks a key up for authentication.
+pub async fn standing(store: &Store, token: &str) -> Result<Option<Standing>, StoreError> {
+    let row = sqlx::query(
+        "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.expires, k.blocked, \
+         u.user_role, u.blocked AS user_blocked, t.blocked AS team_blocked \
+         FROM virtual_keys k LEFT JOIN users u ON u.user_id = k.user_id \
+         LEFT JOIN teams t ON t.team_id = k.team_id WHERE k.token = $1",
+    )
+    .bind(token.to_owned())
+    .fetch_optional(&mut *store.read().await?)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let blocked = |column| Ok::<_, StoreError>(row::flag(&row, column)?.unwrap_or(false));
+    Ok(Some(Standing {
+        token: row.try_get("token")?,
+        user_id: row.try_get("user_id")?,
+        team_id: row.try_get("team_id")?,
+        allowed_routes: row::json(&row, "allowed_routes")?,
+        expires: row::number(&row, "expires")?,
+        key_blocked: blocked("blocked")?,
+        user_blocked: blocked("user_blocked")?,
+        team_blocked: blocked("team_blocked")?,
+        role: row.try_get("user_role")?,
+    }))
+}
+
+/// Which key.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// The key with this hash.
+    Token(&'a str),
+    /// The key with this alias.
+    Alias(&'a str),
+}
+
+impl Which<'_> {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Alias(_) => "key_alias",
+        }
+    }
+
+    fn value(self) -> String {
+        match self {
+            Self::Token(value) | Self::Alias(value) => value.to_owned(),
+        }
+    }
+}
+
+/// The hash that a caller means by a key or by its hash.
+pub fn token_of(key_or_hash: &str) -> String {
+    match contract::virtual_key::VirtualKey::parse(key_or_hash.as_bytes()) {
+        Some(key) => key.hash().to_string(),
+        None => key_or_hash.to_owned(),
+    }
+}
+
+/// Reads a key.
+pub async fn find(
+    connection: &mut AnyConnection,
+    which: Which<'_>,
+) -> Result<Option<KeyRow>, StoreError> {
+    sqlx::query(select(&format!("WHERE {} = $1", which.column())))
+        .bind(which.value())
+        .fetch_optional(connection)
+        .await?
+        .map(|row| KeyRow::read(&row))
+        .transpose()
+}
+
+/// Reads a key and keeps others from changing it until the transaction ends.
+pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<KeyRow>, StoreError> {
+    let statement = format!("UPDATE virtual_keys SET rev = rev WHERE {} = $1", which.column());
+    sqlx::query(AssertSqlSafe(statement)).bind(which.value()).execute(tx.connection()).await?;
+    find(tx.connection(), which).await
+}
+
+/// Keys of a user or of a team, oldest first.
+pub async fn of_owner(
+    connection: &mut AnyConnection,
+    owner: Owner<'_>,
+) -> Result<Vec<KeyRow>, StoreError> {
+    let (column, value) = match owner {
+        Owner::User(id) => ("user_id", id),
+        Owner::Team(id) => ("team_id", id),
+    };
+    sqlx::query(select(&format!("WHERE {column} = $1 ORDER BY created_at, key_id")))
+        .bind(value.to_owned())
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(KeyRow::read)
+        .collect()
+}
+
+/// Whose keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Owner<'a> {
+    /// A user's.
+    User(&'a str),
+    /// A team's.
+    Team(&'a str),
+}
+
+/// Writes a new key with its audit and outbox rows; its revision and times are set here.
+pub async fn insert<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    row: &mut KeyRow,
+) -> Result<(), StoreError> {
+    row.rev = first_rev(tx, Kind::Key, &row.key_id).await?.max(above_dead(tx, &row.token).await?);
+    row.created_at = tx.now_us();
+    row.updated_at = row.created_at;
+    let statement = AssertSqlSafe(row::insert_into("virtual_keys", &COLUMNS));
+    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    let after = Some(snapshot(row));
+    let change = audit::Change {
+        action: "created",
+        table: audit::KEYS,
+        object_id: &row.token,
+        before: None,
+        after,
+    };
+    record(tx, by, change).await?;
+    tx.publish(Kind::Key, &row.key_id, row.rev).await
+}
+
+/// The index entry of a hash that a deleted key had is only replaced by a higher revision.
+async fn above_dead(tx: &mut Tx, token: &str) -> Result<Rev, StoreError> {
+    let dead = sqlx::query("SELECT MAX(rev) AS rev FROM tombstones WHERE token = $1")
+        .bind(token.to_owned())
+        .fetch_one(tx.connection())
+        .await?;
+    match dead.try_get::<Option<i64>, _>("rev")? {
+        Some(dead) => Ok(rev(dead)?.next(tx.now_us())),
+        None => Ok(Rev::default()),
+    }
+}
+
+/// Writes a changed key; `before` is what [`lock`] answered.
+pub async fn update<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    action: &'static str,
+    before: &KeyRow,
+    row: &mut KeyRow,
+) -> Result<(), StoreError> {
+    row.rev = before.rev.next(tx.now_us());
+    row.updated_at = tx.now_us();
+    row.updated_by.clone_from(&by.caller.user_id);
+    let statement = AssertSqlSafe(row::update("virtual_keys", &COLUMNS[..COLUMNS.len() - 1], "key_id"));
+    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    let change = audit::Change {
+        action,
+        table: audit::KEYS,
+        object_id: &row.token,
+        before: Some(snapshot(before)),
+        after: Some(snapshot(row)),
+    };
+    record(tx, by, change).await?;
+    tx.publish(Kind::Key, &row.key_id, row.rev).await
+}
+
+/// Deletes a key: its row moves to `deleted_keys`, a tombstone goes to Redis.
+pub async fn delete<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    row: &KeyRow,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM virtual_keys WHERE key_id = $1")
+        .bind(row.key_id.clone())
+        .execute(tx.connection())
+        .await?;
+    let now_us = tx.now_us();
+    sqlx::query(
+        "INSERT INTO deleted_keys (id, key_id, token, user_id, team_id, snapshot, deleted_at, deleted_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(time_ordered_id(now_us))
+    .bind(row.key_id.clone())
+    .bind(row.token.clone())
+    .bind(row.user_id.clone())
+    .bind(row.team_id.clone())
+    .bind(snapshot(row).to_string())
+    .bind(signed(now_us))
+    .bind(by.caller.user_id.clone())
+    .execute(tx.connection())
+    .await?;
+    let grave = Grave {
+        kind: Kind::Key,
+        object_id: &row.key_id,
+        old: row.rev,
+        token: Some(&row.token),
+        user_id: row.user_id.as_deref(),
+        team_id: row.team_id.as_deref(),
+    };
+    bury(tx, &grave).await?;
+    let change = audit::Change {
+        action: "deleted",
+        table: audit::KEYS,
+        object_id: &row.token,
+        before: Some(snapshot(row)),
+        after: None,
+    };
+    record(tx, by, change).await
+}
+
+/// A random key: `sk-` and 32 bytes in base64url.
+pub fn random_key() -> Result<contract::virtual_key::VirtualKey, StoreError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StoreError::Unavailable(format!("no randomness: {error}")))?;
+    let text = format!("sk-{}", base64url(&bytes));
+    contract::virtual_key::VirtualKey::parse(text.as_bytes())
+        .ok_or_else(|| StoreError::Corrupt("a generated key".to_owned()))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let number = chunk.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        let number = number << (8 * (3 - chunk.len()));
+        for at in 0..=chunk.len() {
+            let six = usize::try_from((number >> (18 - 6 * at)) & 63).unwrap_or(0);
+            text.push(char::from(LETTERS[six]));
+        }
+    }
+    text
+}
+
+/// The newest key that had this hash and was deleted: its snapshot, when, by whom, and the id of its row.
+pub async fn find_deleted(
+    connection: &mut AnyConnection,
+    token: &str,
+) -> Result<Option<Deleted>, StoreError> {
+    let row = sqlx::query(
+        "SELECT id, snapshot, deleted_at, deleted_by FROM deleted_keys WHERE token = $1 \
+         ORDER BY deleted_at DESC LIMIT 1",
+    )
+    .bind(token.to_owned())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Deleted {
+        id: row.try_get("id")?,
+        key: snapshot::read(&row::json::<Object>(&row, "snapshot")?)?,
+        deleted_at: row::time(&row, "deleted_at")?,
+        deleted_by: row.try_get("deleted_by")?,
+    }))
+}
+
+/// A deleted key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deleted {
+    /// The id of its row.
+    pub id: String,
+    /// What it was.
+    pub key: KeyRow,
+    /// When it was deleted.
+    pub deleted_at: u64,
+    /// By which user.
+    pub deleted_by: Option<String>,
+}
+
+mod snapshot;
+
+use snapshot::of as snapshot;
+
+/// Whether a text is a hash of a key.
+pub fn is_token(text: &str) -> bool {
+    KeyHash::parse(text).is_some()
+}

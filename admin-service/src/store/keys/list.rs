@@ -1,0 +1,265 @@
+//! `/key/list`: paged, filtered and sorted in SQL.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{COLUMNS, KeyRow};
+use crate::store::outbox::{signed, unsigned};
+use crate::store::{Store, StoreError};
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListKeys {
+    /// Keys of this user.
+    pub user_id: Option<String>,
+    /// Also the keys that this user made.
+    pub or_created_by: Option<String>,
+    /// Also the keys of these teams.
+    pub or_teams: Vec<String>,
+    /// Keys of this team.
+    pub team_id: Option<String>,
+    /// The key with this hash.
+    pub token: Option<String>,
+    /// Keys with this alias.
+    pub key_alias: Option<String>,
+    /// Keys whose alias, hash or user contains this.
+    pub search: Option<String>,
+    /// Whether `key_alias` and `user_id` need only be contained.
+    pub substring: bool,
+    /// Keys of this status.
+    pub status: Option<Status>,
+    /// The order.
+    pub sort: Sort,
+    /// Whether the order is descending.
+    pub descending: bool,
+    /// Page, from 1.
+    pub page: u32,
+    /// Keys on a page.
+    pub size: u32,
+}
+
+/// A key's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It can be used.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It is blocked.
+    Revoked,
+    /// It was deleted.
+    Deleted,
+}
+
+/// By what to sort.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// When made.
+    #[default]
+    CreatedAt,
+    /// When changed.
+    UpdatedAt,
+    /// When it expires.
+    Expires,
+    /// The alias.
+    KeyAlias,
+    /// The shown name.
+    KeyName,
+    /// The user.
+    UserId,
+    /// The team.
+    TeamId,
+    /// The budget.
+    MaxBudget,
+    /// What was spent in the window.
+    Spend,
+    /// The hash.
+    Token,
+}
+
+impl Sort {
+    /// The columns, as LiteLLM names them.
+    pub const NAMES: &'static str =
+        "created_at, updated_at, expires, key_alias, key_name, user_id, team_id, max_budget, spend, token";
+
+    /// Reads a column's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "created_at" => Self::CreatedAt,
+            "updated_at" => Self::UpdatedAt,
+            "expires" => Self::Expires,
+            "key_alias" => Self::KeyAlias,
+            "key_name" => Self::KeyName,
+            "user_id" => Self::UserId,
+            "team_id" => Self::TeamId,
+            "max_budget" => Self::MaxBudget,
+            "spend" => Self::Spend,
+            "token" => Self::Token,
+            _ => return None,
+        })
+    }
+
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+            Self::Expires => "COALESCE(expires, 9223372036854775807)",
+            Self::KeyAlias => "COALESCE(key_alias, '')",
+            Self::KeyName => "key_name",
+            Self::UserId => "COALESCE(user_id, '')",
+            Self::TeamId => "COALESCE(team_id, '')",
+            Self::MaxBudget => "COALESCE(max_budget, 9223372036854775807)",
+            Self::Spend => {
+                "COALESCE((SELECT SUM(s.spent) FROM spend_scopes s \
+                 WHERE s.kind = 'key' AND s.object_id = virtual_keys.key_id), 0)"
+            }
+            Self::Token => "token",
+        }
+    }
+}
+
+/// A page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The keys.
+    pub keys: Vec<KeyRow>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// A value of a condition.
+enum Bound {
+    Text(String),
+    Number(i64),
+}
+
+/// Conditions and the values they need, in order.
+struct Conditions {
+    parts: Vec<String>,
+    values: Vec<Bound>,
+}
+
+impl Conditions {
+    fn place(&mut self, value: Bound) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn text(&mut self, value: &str) -> String {
+        self.place(Bound::Text(value.to_owned()))
+    }
+
+    /// `column` equals, or contains, `value`.
+    fn like(&mut self, column: &str, value: &str, contains: bool) -> String {
+        if contains {
+            let place = self.text(&format!("%{}%", escaped(value)));
+            format!("LOWER({column}) LIKE LOWER({place}) ESCAPE '!'")
+        } else {
+            let place = self.text(value);
+            format!("{column} = {place}")
+        }
+    }
+}
+
+/// A text in which `LIKE` finds no wildcard.
+fn escaped(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+impl ListKeys {
+    fn conditions(&self, now_us: u64) -> Conditions {
+        let mut all = Conditions { parts: Vec::new(), values: Vec::new() };
+        let mut whose = Vec::new();
+        if let Some(user) = &self.user_id {
+            whose.push(all.like("user_id", user, self.substring));
+        }
+        if let Some(creator) = &self.or_created_by {
+            whose.push(all.like("created_by", creator, false));
+        }
+        for team in &self.or_teams {
+            whose.push(all.like("team_id", team, false));
+        }
+        if !whose.is_empty() {
+            all.parts.push(format!("({})", whose.join(" OR ")));
+        }
+        if let Some(team) = &self.team_id {
+            let part = all.like("team_id", team, false);
+            all.parts.push(part);
+        }
+        if let Some(token) = &self.token {
+            let part = all.like("token", token, false);
+            all.parts.push(part);
+        }
+        if let Some(alias) = &self.key_alias {
+            let part = all.like("key_alias", alias, self.substring);
+            all.parts.push(part);
+        }
+        if let Some(search) = &self.search {
+            let columns = ["key_alias", "token", "user_id"];
+            let parts = columns.map(|column| all.like(column, search, true));
+            all.parts.push(format!("({})", parts.join(" OR ")));
+        }
+        let now = Bound::Number(signed(now_us));
+        match self.status {
+            None => {}
+            Some(Status::Active) => {
+                let place = all.place(now);
+                let part = format!(
+                    "(blocked IS NULL OR blocked = 0) AND (expires IS NULL OR expires > {place})"
+                );
+                all.parts.push(part);
+            }
+            Some(Status::Expired) => {
+                let place = all.place(now);
+                all.parts.push(format!("expires <= {place}"));
+            }
+            Some(Status::Revoked) => all.parts.push("blocked = 1".to_owned()),
+            // Deleted keys are in another table.
+            Some(Status::Deleted) => all.parts.push("1 = 0".to_owned()),
+        }
+        all
+    }
+}
+
+/// Reads a page.
+pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> {
+    let Conditions { parts, values } = what.conditions(store.clock().now_us());
+    let which =
+        if parts.is_empty() { String::new() } else { format!("WHERE {}", parts.join(" AND ")) };
+    let direction = if what.descending { "DESC" } else { "ASC" };
+    let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
+    let page = format!(
+        "SELECT {} FROM virtual_keys {which} ORDER BY {} {direction}, key_id {direction} \
+         LIMIT ${} OFFSET ${}",
+        COLUMNS.join(", "),
+        what.sort.expression(),
+        values.len() + 1,
+        values.len() + 2
+    );
+    // Both are made of constants; every value is bound.
+    let mut count = sqlx::query(AssertSqlSafe(count));
+    let mut query = sqlx::query(AssertSqlSafe(page));
+    for value in values {
+        match value {
+            Bound::Text(text) => {
+                count = count.bind(text.clone());
+                query = query.bind(text);
+            }
+            Bound::Number(number) => {
+                count = count.bind(number);
+                query = query.bind(number);
+            }
+        }
+    }
+    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
+    let mut connection = store.read().await?;
+    let total = unsigned(count.fetch_one(&mut *connection).await?.try_get("total")?);
+    let keys = query
+        .bind(i64::from(what.size))
+        .bind(skipped)
+        .fetch_all(&mut *connection)
+        .await?
+        .iter()
+        .map(KeyRow::read)
+        .collect::<Result<_, _>>()?;
+    Ok(Listed { keys, total })
+}
