@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Postgres, Redis};
-use crate::client::{authority, raw};
+use serde_json::{Map, json};
+
+use super::{Envoy, Postgres, Providers, Redis, Settings};
+use crate::client::{Client, authority, raw};
 use crate::setup;
+use crate::upstream::{Remember, Upstream};
 
 fn folder(name: &str) -> std::path::PathBuf {
     let folder = setup::private()
@@ -62,5 +65,56 @@ async fn a_private_postgresql_starts_also_for_root_and_comes_back_after_a_kill()
         .stop(Duration::from_secs(10))
         .await
         .unwrap();
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+#[tokio::test]
+async fn an_envoy_whose_redis_was_never_filled_admits_nobody_and_says_why() {
+    let data = folder("unready");
+    let redis = Redis::start(&setup::redis::binary().unwrap(), &data)
+        .await
+        .unwrap();
+    let upstream = Upstream::start(Remember::Calls).unwrap();
+    let wasm = match std::env::var_os("TOLLKEEPER_FILTER") {
+        Some(built) => built.into(),
+        None => setup::wasm::build().unwrap(),
+    };
+    let settings = Settings {
+        name: "envoy".to_owned(),
+        workers: 1,
+        wasm,
+        redis_url: redis.url(),
+        providers: Providers::Elsewhere(upstream.url()),
+        filter: Map::new(),
+        provider_keys: Vec::new(),
+        governed: true,
+        data: data.clone(),
+    };
+    let client = Client::default();
+    let program = setup::envoy::binary().unwrap();
+    let mut envoy = Envoy::start(&program, settings, &client).await.unwrap();
+    let url = format!("{}/v1/chat/completions", envoy.url());
+    let body = json!({"model": "gpt-4o-mini", "messages": []});
+    for _ in 0..2 {
+        let unknown = client.post(&url, Some("sk-anybody"), &body).await.unwrap();
+        assert_eq!(
+            unknown.status,
+            503,
+            "{} {}",
+            unknown.text(),
+            envoy.process().tail(20)
+        );
+        assert_eq!(
+            unknown.json()["error"]["type"],
+            "limiter_unavailable",
+            "{}",
+            unknown.text()
+        );
+        assert_eq!(unknown.header("retry-after"), Some("1"));
+        // Restarted, it is at the same address.
+        envoy.process().kill().await.unwrap();
+        envoy.restart(&client).await.unwrap();
+    }
+    assert_eq!(upstream.records().seen(), 0);
     std::fs::remove_dir_all(data).unwrap();
 }
