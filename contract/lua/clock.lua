@@ -4,8 +4,8 @@ local function clock()
   return t[1]*1000+math.floor(t[2]/1000)
 end
 
--- A whole number as text; Lua's own conversion would print 1e+14.
-local function F(n) return string.format('%.0f',n) end
+-- A whole number as text; Lua's own conversion would print 1e+14, and without the zero this one -0.
+local function F(n) return string.format('%.0f',n+0) end
 
 -- The same figures as in the Rust beside these scripts.
 local RATE_WINDOW=60000

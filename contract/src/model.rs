@@ -66,6 +66,16 @@ enum Reservation {
     },
 }
 
+impl Reservation {
+    /// Whether a key that expires would still be there.
+    fn is_known(&self, clock_ms: u64) -> bool {
+        match self {
+            Self::Live(_) => true,
+            Self::Released { until_ms } | Self::Swept { until_ms, .. } => clock_ms <= *until_ms,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Held {
     sent: bool,
@@ -122,6 +132,49 @@ impl Model {
             .unwrap_or_default()
     }
 
+    /// A worker's last settled sequence.
+    pub fn watermark_of(&self, worker: &str) -> u64 {
+        self.watermarks.get(worker).copied().unwrap_or(0)
+    }
+
+    /// How many reservations are live.
+    pub fn live_count(&self) -> usize {
+        self.reservations
+            .keys()
+            .filter(|id| self.live(id).is_some())
+            .count()
+    }
+
+    /// Moments after `clock_ms` at which something changes by itself: a segment leaves, a budget window begins, a deadline or the last
+    /// beat passes, a memory fades. Ascending.
+    pub fn edges(&self, clock_ms: u64) -> Vec<u64> {
+        let reservations = self
+            .reservations
+            .values()
+            .map(|reservation| match reservation {
+                Reservation::Live(held) => held.deadline_ms,
+                Reservation::Released { until_ms } | Reservation::Swept { until_ms, .. } => {
+                    *until_ms
+                }
+            });
+        let beat = self
+            .beat_ms
+            .map(|beat| beat.saturating_add(crate::script::BEAT_MS));
+        let ready = self.ready.values().map(|ready| ready.full_ms);
+        let mut edges: Vec<u64> = self
+            .scopes
+            .values()
+            .flat_map(Scope::edges)
+            .chain(reservations)
+            .chain(beat)
+            .chain(ready)
+            .filter(|edge| *edge > clock_ms)
+            .collect();
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+
     /// Forgets a scope that Redis let expire. Answers whether nothing was lost with it.
     pub fn forget(&mut self, scope: &RecordId, clock_ms: u64) -> bool {
         self.scopes
@@ -129,16 +182,17 @@ impl Model {
             .is_none_or(|scope| scope.is_forgettable(clock_ms))
     }
 
+    /// Drops what is forgotten by now; a clock that goes back later does not bring it back.
+    pub fn fade(&mut self, clock_ms: u64) {
+        self.reservations
+            .retain(|_, reservation| reservation.is_known(clock_ms));
+    }
+
     /// The reservation, unless what remained of it is forgotten by now.
     fn reservation(&self, id: &ReservationId, clock_ms: u64) -> Option<&Reservation> {
         self.reservations
             .get(id)
-            .filter(|reservation| match reservation {
-                Reservation::Live(_) => true,
-                Reservation::Released { until_ms } | Reservation::Swept { until_ms, .. } => {
-                    clock_ms <= *until_ms
-                }
-            })
+            .filter(|reservation| reservation.is_known(clock_ms))
     }
 
     fn live(&self, id: &ReservationId) -> Option<&Held> {
@@ -171,10 +225,6 @@ impl Model {
     fn is_open(&self, partition: Partition, partitions: Option<u16>) -> bool {
         let ready = self.ready.get(&crate::redis_key::ready(partition));
         ready.is_some_and(|ready| partitions.is_none_or(|p| p == ready.partitions))
-    }
-
-    fn watermark(&self, worker: &str) -> u64 {
-        self.watermarks.get(worker).copied().unwrap_or(0)
     }
 
     /// Redis time that goes back in none of these scopes.

@@ -11,7 +11,7 @@ use crate::window::RATE_WINDOW_MS;
 impl Model {
     /// What Redis answers at `clock_ms`.
     pub fn admit(&mut self, clock_ms: u64, call: &Admit<'_>) -> AdmitAnswer {
-        let watermark = self.watermark(call.worker);
+        let watermark = self.watermark_of(call.worker);
         match self.reservation(&call.id, clock_ms) {
             Some(Reservation::Live(held)) => {
                 let (now_ms, remaining) = (held.admitted_ms, Vec::new());
@@ -129,7 +129,7 @@ impl Model {
         AdmitAnswer::Admitted {
             now_ms,
             remaining,
-            watermark: self.watermark(call.worker),
+            watermark: self.watermark_of(call.worker),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Model {
 
     /// What Redis answers at `clock_ms`.
     pub fn renew(&mut self, clock_ms: u64, call: &Renew<'_>) -> RenewAnswer {
-        let watermark = self.watermark(call.worker);
+        let watermark = self.watermark_of(call.worker);
         let deadline_ms = clock_ms.saturating_add(LEASE_MS);
         let mut rated: BTreeMap<&RecordId, bool> = BTreeMap::new();
         for scope in call.items.iter().flat_map(|item| item.scopes) {

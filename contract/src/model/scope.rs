@@ -128,6 +128,16 @@ impl Scope {
                 .all(|segment| segment.leaves_ms <= clock_ms)
     }
 
+    pub(super) fn edges(&self) -> impl Iterator<Item = u64> {
+        let segments = self.segments.iter().flat_map(|segment| {
+            [
+                segment.leaves_ms,
+                segment.opened_ms.saturating_add(SEGMENT_MS),
+            ]
+        });
+        segments.chain(self.next_ms)
+    }
+
     /// Starts a new budget window where a boundary has passed, by the definition in force and then by the one given.
     pub(super) fn roll(&mut self, window: Option<&BudgetWindow>, now_ms: u64) {
         if self.next_ms.is_some_and(|next| next <= now_ms) {
@@ -152,8 +162,10 @@ impl Scope {
         self.spent = self.spent.saturating_add(cost).min(NanoUsd::MAX.get());
     }
 
-    pub(super) fn refund(&mut self, cost: u64) {
-        self.spent = self.spent.saturating_sub(cost);
+    /// Spends `cost` in place of what was charged before.
+    pub(super) fn recharge(&mut self, charged: u64, cost: u64) {
+        let spent = self.spent.saturating_add(cost).saturating_sub(charged);
+        self.spent = spent.min(NanoUsd::MAX.get());
     }
 
     pub(super) fn free(&mut self, cost: u64) {

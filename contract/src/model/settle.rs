@@ -21,7 +21,7 @@ impl Model {
             windows.insert(scope.id, scope.window.cloned().unwrap_or_default());
         }
         let now_ms = self.latest(clock_ms, windows.keys().copied());
-        let settled = self.watermark(call.worker);
+        let settled = self.watermark_of(call.worker);
         if call.first_sequence > settled.saturating_add(1) {
             return SettleAnswer::Done {
                 now_ms,
@@ -81,8 +81,7 @@ impl Model {
                 for (id, start_ms) in &charged_in {
                     let scope = self.touch(id, windows, now_ms);
                     if scope.start_ms == *start_ms {
-                        scope.refund(charged.get());
-                        scope.spend(cost);
+                        scope.recharge(charged.get(), cost);
                     }
                 }
                 self.reservations.remove(&item.id);
