@@ -67,7 +67,31 @@ impl ReservationId {
 
 impl fmt::Display for ReservationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex::<16, 32>(f, &self.0)
+    }
+}
+
+/// Writes `M = 2 * N` lower-case hexadecimal digits at once: every request prints several of these, and the formatting machinery costs more a
+/// byte than the digits do.
+pub(crate) fn write_hex<const N: usize, const M: usize>(
+    f: &mut fmt::Formatter<'_>,
+    bytes: &[u8; N],
+) -> fmt::Result {
+    const { assert!(M == 2 * N, "two digits a byte") };
+    let mut digits = [0; M];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            *high = digit(byte >> 4);
+            *low = digit(byte & 15);
+        }
+    }
+    f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+}
+
+const fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0'.saturating_add(value),
+        _ => b'a'.saturating_add(value.saturating_sub(10)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::id::decode_hex;
+use crate::id::{decode_hex, write_hex};
 
 /// A virtual key in clear. It has no `Debug` or `Display`, so it cannot be logged by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl KeyHash {
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex::<32, 64>(f, &self.0)
     }
 }
 
