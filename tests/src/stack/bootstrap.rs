@@ -254,3 +254,81 @@ impl Address {
         json!({"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited_for(upstream: &str) -> Result<Value> {
+        edited(&Edits {
+            wasm: Path::new("/tmp/filter.wasm"),
+            redis_url: "redis://user:secret@127.0.0.1:7000/0",
+            providers: &Providers::Elsewhere(upstream.to_owned()),
+            filter: &Map::from_iter([("admission_header".to_owned(), json!(true))]),
+            governed: true,
+            port: 0,
+            admin_port: 0,
+        })
+    }
+
+    #[test]
+    fn the_calls_of_every_provider_go_to_the_one_that_was_named() {
+        let bootstrap = edited_for("https://llm.example:8443").unwrap();
+        let clusters = bootstrap["static_resources"]["clusters"]
+            .as_array()
+            .unwrap();
+        let mut providers = 0;
+        for cluster in clusters {
+            let address = cluster.pointer(
+                "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address",
+            );
+            match cluster["name"].as_str().unwrap() {
+                REDIS => assert_eq!(
+                    address.unwrap(),
+                    &json!({"address": "127.0.0.1", "port_value": 7000})
+                ),
+                BRIDGE => assert!(address.is_none()),
+                _ => {
+                    providers += 1;
+                    assert_eq!(
+                        address.unwrap(),
+                        &json!({"address": "llm.example", "port_value": 8443})
+                    );
+                    assert_eq!(
+                        cluster["transport_socket"]["typed_config"]["sni"],
+                        "llm.example"
+                    );
+                }
+            }
+        }
+        assert!(providers >= 2);
+        let text = bootstrap.to_string();
+        assert!(!text.contains("\"host_rewrite_literal\":\"api."));
+        // Both filters, with the field that was asked for beside the shipped ones.
+        assert_eq!(text.matches("\\\"admission_header\\\":true").count(), 2);
+        assert_eq!(text.matches("\\\"redis_timeout_ms\\\":200").count(), 2);
+        assert_eq!(text.matches("/tmp/filter.wasm").count(), 2);
+    }
+
+    #[test]
+    fn an_upstream_that_cannot_be_used_is_named() {
+        for wrong in [
+            "llm.example",
+            "ftp://llm.example",
+            "http://llm.example/v1",
+            "http://llm.example:port",
+        ] {
+            let error = format!("{:#}", edited_for(wrong).unwrap_err());
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_providers_keys_are_those_of_the_shipped_bootstrap() {
+        assert!(
+            provider_keys()
+                .unwrap()
+                .contains(&"OPENAI_API_KEY".to_owned())
+        );
+    }
+}

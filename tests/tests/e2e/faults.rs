@@ -402,7 +402,7 @@ fn a_killed_envoy_gives_its_places_back_and_its_calls_are_charged_as_reserved() 
             assert_eq!(key_spend(stack, &key).await?, (2 * 100 + 1) * TOKEN);
             // It comes back at its address and serves.
             stack.envoys[0].restart(&stack.client).await?;
-            assert_eq!(doomed.chat(&quick).await?.status, 200);
+            assert_eq!(Caller::new(stack, 0, &key).chat(&quick).await?.status, 200);
             assert_eq!(rows_until(stack, &key, 4, SOON).await?.len(), 4);
             assert_eq!(rows(stack, &key).await?.len(), 4);
             Ok(())
