@@ -1,3 +1,6 @@
 //! The admin service as its callers see it, on SQLite and on PostgreSQL.
 
-fn main() {}
+mod ledger;
+mod publish;
+mod restore;
+mod support;

@@ -1,0 +1,80 @@
+//! A database of a test's own: a file, or one in the PostgreSQL that all tests of this binary share.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tollkeeper_admin::clock::Clock;
+use tollkeeper_admin::store::Store;
+use tollkeeper_tests::stack::Postgres;
+
+/// An empty database with the schema.
+pub struct Database {
+    pub store: Store,
+    pub url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub async fn sqlite() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        Self::open(url, Some(folder)).await
+    }
+
+    pub async fn postgres() -> Self {
+        static SERVER: OnceCell<(Postgres, TempDir)> = OnceCell::const_new();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let start = || async {
+            let folder = TempDir::new().expect("a temporary folder");
+            let server = Postgres::start(folder.path())
+                .await
+                .expect("PostgreSQL starts");
+            (server, folder)
+        };
+        let (server, _) = SERVER.get_or_init(start).await;
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        sqlx::any::install_default_drivers();
+        let mut admin = <sqlx::AnyConnection as sqlx::Connection>::connect(&server.url())
+            .await
+            .expect("PostgreSQL answers");
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create)
+            .execute(&mut admin)
+            .await
+            .expect("a database");
+        let url = server.url();
+        let (base, _) = url.rsplit_once('/').expect("a URL with a database");
+        Self::open(format!("{base}/{name}"), None).await
+    }
+
+    async fn open(url: String, folder: Option<TempDir>) -> Self {
+        let store = Store::connect(&url, 8, Clock::System)
+            .await
+            .expect("the database opens");
+        store.migrate().await.expect("the schema");
+        Self {
+            store,
+            url,
+            _folder: folder,
+        }
+    }
+}
+
+/// Runs a test on both databases: `on_both!(its_name, body)` with `async fn body(database: Database)`.
+#[macro_export]
+macro_rules! on_both {
+    ($name:ident, $body:ident) => {
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                super::$body($crate::support::database::Database::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgresql() {
+                super::$body($crate::support::database::Database::postgres().await).await;
+            }
+        }
+    };
+}
