@@ -25,8 +25,19 @@ pub struct Request {
     /// Bytes of the request's body that the exchange has seen.
     seen: usize,
     flow: Flow,
-    /// Whether the current callback carries a request towards the upstream, which then goes on by the callback's own result.
-    in_request_callback: bool,
+    callback: Callback,
+}
+
+/// Which of Envoy's callbacks is being served. Envoy takes a change only where its object is at hand, and `proxy_wasm` panics where it is
+/// not: a change that comes too late is left out instead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Callback {
+    /// Part of the request comes: it goes on by the callback's own result.
+    Request,
+    ResponseHeaders,
+    ResponseBody,
+    /// Anything else.
+    Other,
 }
 
 /// Where the request stands with Envoy.
@@ -47,20 +58,22 @@ impl Request {
             calls: RedisCalls::default(),
             seen: 0,
             flow: Flow::Paused,
-            in_request_callback: false,
+            callback: Callback::Other,
         }
     }
 
-    fn step(&mut self, event: Event<'_>) {
+    fn step(&mut self, callback: Callback, event: Event<'_>) {
         let Some(shared) = self.shared.clone() else {
             return;
         };
+        self.callback = callback;
         let mut effects = VecDeque::from(self.exchange_step(&shared, event));
         while let Some(effect) = effects.pop_front() {
             if let Some((call, outcome)) = self.carry_out(&shared, effect) {
                 effects.extend(self.exchange_step(&shared, redis(call, &outcome)));
             }
         }
+        shared.hurry();
     }
 
     fn exchange_step(&mut self, shared: &Shared, event: Event<'_>) -> Vec<Effect> {
@@ -84,29 +97,33 @@ impl Request {
                     .send(&shared.cluster, call, &commands, replies, timeout_ms);
                 return sent.err().map(|failure| (call, Err(failure)));
             }
-            Effect::RequestHeader { name, value } => {
+            Effect::RequestHeader { name, value } if self.flow == Flow::Paused => {
                 set_header(MapType::HttpRequestHeaders, name, value.as_deref());
             }
-            Effect::RemoveRequestHeader(name) => {
+            Effect::RemoveRequestHeader(name) if self.flow == Flow::Paused => {
                 // Envoy admits ASCII names alone.
                 if let Ok(name) = std::str::from_utf8(&name) {
                     set_header(MapType::HttpRequestHeaders, name, None);
                 }
             }
-            Effect::EditRequestBody(edits) => self.edit_request_body(&edits),
-            Effect::ResponseHeader { name, value } => {
+            Effect::EditRequestBody(edits) if self.flow == Flow::Paused => {
+                self.edit_request_body(&edits);
+            }
+            Effect::ResponseHeader { name, value }
+                if self.callback == Callback::ResponseHeaders =>
+            {
                 set_header(MapType::HttpResponseHeaders, &name, value.as_deref());
             }
             Effect::Resume => self.resume(),
-            Effect::ReplaceResponseChunk(bytes) => {
-                let whole = usize::MAX >> 1;
-                let set = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, whole, &bytes);
-                if set.is_err() {
-                    log(
-                        LogLevel::Error,
-                        "Envoy would not replace a piece of an answer",
-                    );
-                }
+            Effect::ReplaceResponseChunk(bytes) if self.callback == Callback::ResponseBody => {
+                set_body(BufferType::HttpResponseBody, &bytes);
+            }
+            Effect::RequestHeader { .. }
+            | Effect::RemoveRequestHeader(_)
+            | Effect::EditRequestBody(_)
+            | Effect::ResponseHeader { .. }
+            | Effect::ReplaceResponseChunk(_) => {
+                log(LogLevel::Warn, "a change came too late and was left out");
             }
             Effect::Reply {
                 status,
@@ -124,7 +141,7 @@ impl Request {
             return;
         }
         self.flow = Flow::Resumed;
-        if !self.in_request_callback && hostcalls::resume_http_request().is_err() {
+        if self.callback != Callback::Request && hostcalls::resume_http_request().is_err() {
             log(LogLevel::Error, "Envoy would not resume a request");
         }
     }
@@ -146,11 +163,12 @@ impl Request {
 
     fn edit_request_body(&mut self, edits: &[Edit]) {
         let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, self.seen);
-        let body = body.ok().flatten().unwrap_or_default();
-        let edited = applied(&body, edits);
-        let whole = usize::MAX >> 1;
-        if hostcalls::set_buffer(BufferType::HttpRequestBody, 0, whole, &edited).is_err() {
-            log(LogLevel::Error, "Envoy would not change a request's body");
+        if let Some(body) = body.ok().flatten().filter(|body| body.len() == self.seen) {
+            set_body(BufferType::HttpRequestBody, &applied(&body, edits));
+        } else {
+            // What was announced upstream could not be sent.
+            log(LogLevel::Error, "Envoy did not keep a request's body");
+            self.reply(500, &[], b"");
         }
     }
 
@@ -172,7 +190,7 @@ impl Context for Request {
         _trailers: usize,
     ) {
         if let Some((call, outcome)) = self.calls.answered(token, body_size) {
-            self.step(redis(call, &outcome));
+            self.step(Callback::Other, redis(call, &outcome));
         }
     }
 }
@@ -182,13 +200,14 @@ impl HttpContext for Request {
         let headers = headers(MapType::HttpRequestHeaders);
         let peer = hostcalls::get_property(vec!["source", "address"]);
         let peer = peer.ok().flatten();
-        self.in_request_callback = true;
-        self.step(Event::RequestHeaders {
-            headers: &headers,
-            end,
-            peer: peer.as_deref(),
-        });
-        self.in_request_callback = false;
+        self.step(
+            Callback::Request,
+            Event::RequestHeaders {
+                headers: &headers,
+                end,
+                peer: peer.as_deref(),
+            },
+        );
         self.action()
     }
 
@@ -205,20 +224,19 @@ impl HttpContext for Request {
             chunk.ok().flatten().unwrap_or_default()
         };
         self.seen = self.seen.saturating_add(chunk.len());
-        self.in_request_callback = true;
-        self.step(Event::RequestBody { chunk: &chunk, end });
-        self.in_request_callback = false;
+        self.step(Callback::Request, Event::RequestBody { chunk: &chunk, end });
         self.action()
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         if self.flow == Flow::Paused {
-            self.in_request_callback = true;
-            self.step(Event::RequestBody {
-                chunk: &[],
-                end: true,
-            });
-            self.in_request_callback = false;
+            self.step(
+                Callback::Request,
+                Event::RequestBody {
+                    chunk: &[],
+                    end: true,
+                },
+            );
         }
         self.action()
     }
@@ -226,10 +244,13 @@ impl HttpContext for Request {
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
         if self.flow != Flow::Replied {
             let headers = headers(MapType::HttpResponseHeaders);
-            self.step(Event::ResponseHeaders {
-                headers: &headers,
-                end,
-            });
+            self.step(
+                Callback::ResponseHeaders,
+                Event::ResponseHeaders {
+                    headers: &headers,
+                    end,
+                },
+            );
         }
         Action::Continue
     }
@@ -242,23 +263,29 @@ impl HttpContext for Request {
                 let chunk = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size);
                 chunk.ok().flatten().unwrap_or_default()
             };
-            self.step(Event::ResponseBody { chunk: &chunk, end });
+            self.step(
+                Callback::ResponseBody,
+                Event::ResponseBody { chunk: &chunk, end },
+            );
         }
         Action::Continue
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if self.flow != Flow::Replied {
-            self.step(Event::ResponseBody {
-                chunk: &[],
-                end: true,
-            });
+            self.step(
+                Callback::Other,
+                Event::ResponseBody {
+                    chunk: &[],
+                    end: true,
+                },
+            );
         }
         Action::Continue
     }
 
     fn on_log(&mut self) {
-        self.step(Event::Done);
+        self.step(Callback::Other, Event::Done);
     }
 }
 
@@ -286,4 +313,12 @@ fn set_header(map: MapType, name: &str, value: Option<&[u8]>) {
         Some(value) => hostcalls::set_map_value_bytes(map, name, Some(value)),
         None => hostcalls::remove_map_value(map, name),
     };
+}
+
+/// Puts `bytes` in the place of a whole buffer: Envoy replaces nothing less.
+fn set_body(buffer: BufferType, bytes: &[u8]) {
+    let whole = usize::MAX >> 1;
+    if hostcalls::set_buffer(buffer, 0, whole, bytes).is_err() {
+        log(LogLevel::Error, "Envoy would not change a body");
+    }
 }

@@ -21,6 +21,9 @@ use crate::redis_call::{Outcome, RedisCalls};
 /// How often the worker is asked what is due. A settlement waits at most this long before it is sent, and so does a freed slot.
 const TICK: Duration = Duration::from_millis(20);
 
+/// When the next tick comes if much waits.
+const SOON: Duration = Duration::from_millis(1);
+
 /// What the root and the requests of one virtual machine share.
 pub struct Shared {
     pub worker: RefCell<Worker>,
@@ -30,6 +33,22 @@ pub struct Shared {
     /// Whether a request ever came. Envoy also runs one machine on its main thread, which serves none and cannot reach internal listeners:
     /// a machine without requests owes Redis nothing and stays silent.
     serving: Cell<bool>,
+    /// Whether the next tick was called for early.
+    hurried: Cell<bool>,
+}
+
+impl Shared {
+    /// Has the root called soon, if the worker wants to flush. A request cannot make the root's calls itself: their answers would come to
+    /// the request, which may be gone by then.
+    pub fn hurry(&self) {
+        let wants = match self.worker.try_borrow() {
+            Ok(worker) => worker.wants_flush(now()),
+            Err(_) => false,
+        };
+        if wants && !self.hurried.replace(true) && hostcalls::set_tick_period(SOON).is_err() {
+            self.hurried.set(false);
+        }
+    }
 }
 
 /// The root.
@@ -83,6 +102,7 @@ impl RootContext for HttpRoot {
             worker: RefCell::new(Worker::new(config, seed, now())),
             metrics: Metrics::define(),
             serving: Cell::new(false),
+            hurried: Cell::new(false),
         }));
         true
     }
@@ -93,6 +113,9 @@ impl RootContext for HttpRoot {
         };
         if !shared.serving.get() {
             return;
+        }
+        if shared.hurried.take() && hostcalls::set_tick_period(TICK).is_err() {
+            log(LogLevel::Error, "the host gives no clock tick");
         }
         let effects = match shared.worker.try_borrow_mut() {
             Ok(mut worker) => worker.tick(now()),
