@@ -13,7 +13,7 @@ use contract::records::{
     IndexEntry, KeyRecord, MemberRecord, Record, TeamRecord, UserRecord, Versioned,
 };
 use contract::redis_key::{Partition, RecordId};
-use contract::script::{Remaining, ScopeLimits, ScopeWindow};
+use contract::script::{ScopeLimits, ScopeWindow};
 use contract::virtual_key::KeyHash;
 
 use crate::clock::Now;
@@ -76,8 +76,6 @@ pub(crate) struct KeyState {
     user_budget_binds_team_keys: bool,
     /// When Redis last confirmed it.
     pub confirmed: Cell<Now>,
-    /// What the tightest budget had left when last seen.
-    pub budget_left: Cell<Option<NanoUsd>>,
 }
 
 /// What records amount to.
@@ -146,7 +144,6 @@ impl KeyState {
             member: parts.member,
             user_budget_binds_team_keys,
             confirmed: Cell::new(now),
-            budget_left: Cell::new(None),
         };
         state.scopes = state.scopes_of();
         Built::State(Rc::new(state))
@@ -170,7 +167,6 @@ impl KeyState {
             member: self.member.clone(),
             user_budget_binds_team_keys,
             confirmed: self.confirmed.clone(),
-            budget_left: Cell::new(None),
         };
         state.scopes = state.scopes_of();
         Some(state)
@@ -236,20 +232,6 @@ impl KeyState {
             .iter()
             .filter_map(|scope| scope.limits.tpm)
             .min()
-    }
-
-    /// Remembers what an admission left, and that Redis confirmed the state.
-    pub(crate) fn admitted(&self, now: Now, remaining: &[Remaining]) {
-        self.confirmed.set(now);
-        if !remaining.is_empty() {
-            let left = self
-                .scopes
-                .iter()
-                .zip(remaining)
-                .filter(|(scope, _)| scope.budget_binds);
-            self.budget_left
-                .set(left.filter_map(|(_, remaining)| remaining.budget).min());
-        }
     }
 }
 

@@ -54,6 +54,7 @@ pub struct Worker {
     next_call: u32,
     shown_backlog: i64,
     shown_live: i64,
+    allowance_logged: Option<Now>,
 }
 
 impl Worker {
@@ -73,6 +74,7 @@ impl Worker {
             next_call: 0,
             shown_backlog: 0,
             shown_live: 0,
+            allowance_logged: None,
         };
         // The first partition is known from the start: its first renewal tells Redis's time before any request asks.
         worker.home(Partition(0), now);
@@ -300,6 +302,17 @@ impl Worker {
                 home.renewals.hurry(now);
             }
         }
+    }
+
+    /// Whether a request let through without Redis may be logged: once a second, each is counted anyway.
+    pub(crate) fn may_log_allowance(&mut self, now: Now) -> bool {
+        let may = self
+            .allowance_logged
+            .is_none_or(|at| now.since(at) >= 1_000 || now < at);
+        if may {
+            self.allowance_logged = Some(now);
+        }
+        may
     }
 
     /// A call was answered.

@@ -214,7 +214,7 @@ fn admitted(
         turn.effects.push(Effect::Measure(Metric::Released, 1));
         return turn.refuse(&refusal);
     }
-    admission.key.admitted(turn.now, &remaining);
+    admission.key.confirmed.set(turn.now);
     turn.effects.push(Effect::Measure(Metric::Admitted, 1));
     upstream::send(turn, admission, *asked, now_ms, remaining)
 }
@@ -239,11 +239,12 @@ fn without_store(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -
     }
     turn.effects
         .push(Effect::Measure(Metric::AllowedWithoutStore, 1));
-    let text = format!(
-        "Redis fails: key {} admitted without its limits, to be settled later",
-        admission.key.key.display
-    );
-    turn.log(Level::Warn, text);
+    if turn.worker.may_log_allowance(turn.now) {
+        let display = &admission.key.key.display;
+        let text =
+            format!("Redis fails: key {display} admitted without its limits, to be settled later");
+        turn.log(Level::Warn, text);
+    }
     let admitted_ms = turn.redis_ms();
     upstream::send(turn, admission, *asked, admitted_ms, Vec::new())
 }

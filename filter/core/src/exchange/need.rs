@@ -1,5 +1,5 @@
-//! What a request needs: tokens and money at most. Decides how much output to reserve where the request does not say, so that such a request
-//! is never refused only because its model could write more than a limit leaves; whether it fits is for Redis to say.
+//! What a request needs: tokens and money at most. Decides how much output to reserve where the request does not say: a default first,
+//! then what a denial says is left, so that such a request is never refused only because its model could write more than a limit leaves.
 
 use contract::limits::LimitKind;
 use contract::money::NanoUsd;
@@ -77,13 +77,7 @@ impl Need {
             .min(model.max_output_tokens.unwrap_or(u64::MAX));
         let quarter = key.tightest_tpm().map_or(u64::MAX, |tpm| tpm / 4);
         let most = each.saturating_mul(answers).min(quarter).max(least);
-        let output = match key.budget_left.get() {
-            Some(left) => affordable(price, input, most, left)
-                .unwrap_or(least)
-                .max(least),
-            None => most,
-        };
-        need.with_output(price, output)
+        need.with_output(price, most)
     }
 
     /// The same need with less output, so that it fits what a denial says is left; `None` where the cap was the client's choice or nothing

@@ -91,10 +91,10 @@ fn charge(answering: &Answering, outcome: &Outcome, whole: bool) -> Charge {
 /// Input as estimated, output as delivered; at least what an intermediate count said.
 fn estimated(answering: &Answering, outcome: &Outcome, whole: bool) -> Usage {
     let need = &answering.need;
-    let seen = outcome
-        .metered
-        .map(|metered| *metered.usage())
-        .unwrap_or_default();
+    let seen = match &outcome.metered {
+        Some(Metered::AtLeast(usage)) if usage.total_tokens() <= MAX_TOKENS => *usage,
+        _ => Usage::default(),
+    };
     // A whole document in which no text was recognised was still delivered.
     let unread = whole && outcome.delivered_bytes == 0;
     let bytes = if unread {
