@@ -17,4 +17,6 @@ pub mod ledger;
 pub mod policy;
 pub mod publish;
 pub mod request;
+pub mod router;
+pub mod routes;
 pub mod store;

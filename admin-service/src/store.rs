@@ -22,6 +22,7 @@ pub mod members;
 pub mod outbox;
 pub mod publish_state;
 pub mod publish_view;
+pub mod refresh;
 pub mod row;
 pub mod spend;
 pub mod teams;

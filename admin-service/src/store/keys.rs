@@ -13,6 +13,7 @@ use super::{Store, StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
 mod list;
+pub mod master;
 
 pub use list::{ListKeys, Listed, Sort, Status, list};
 
@@ -100,6 +101,9 @@ const COLUMNS: [&str; 29] = [
     LimitColumns::NAMES[5],
     "key_id",
 ];
+
+/// The master key's row is the service's own: no route finds or lists it.
+const NOT_MASTER: &str = "(key_type IS NULL OR key_type <> 'master')";
 
 fn select(which: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("SELECT {} FROM virtual_keys {which}", COLUMNS.join(", ")))
@@ -250,7 +254,7 @@ pub async fn find(
     connection: &mut AnyConnection,
     which: Which<'_>,
 ) -> Result<Option<KeyRow>, StoreError> {
-    sqlx::query(select(&format!("WHERE {} = $1", which.column())))
+    sqlx::query(select(&format!("WHERE {} = $1 AND {NOT_MASTER}", which.column())))
         .bind(which.value())
         .fetch_optional(connection)
         .await?
@@ -260,7 +264,8 @@ pub async fn find(
 
 /// Reads a key and keeps others from changing it until the transaction ends.
 pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<KeyRow>, StoreError> {
-    let statement = format!("UPDATE virtual_keys SET rev = rev WHERE {} = $1", which.column());
+    let column = which.column();
+    let statement = format!("UPDATE virtual_keys SET rev = rev WHERE {column} = $1 AND {NOT_MASTER}");
     sqlx::query(AssertSqlSafe(statement)).bind(which.value()).execute(tx.connection()).await?;
     find(tx.connection(), which).await
 }
@@ -274,7 +279,7 @@ pub async fn of_owner(
         Owner::User(id) => ("user_id", id),
         Owner::Team(id) => ("team_id", id),
     };
-    sqlx::query(select(&format!("WHERE {column} = $1 ORDER BY created_at, key_id")))
+    sqlx::query(select(&format!("WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id")))
         .bind(value.to_owned())
         .fetch_all(connection)
         .await?

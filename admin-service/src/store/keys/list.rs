@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{COLUMNS, KeyRow};
+use super::{COLUMNS, KeyRow, NOT_MASTER};
 use crate::store::outbox::{signed, unsigned};
 use crate::store::{Store, StoreError};
 
@@ -167,7 +167,7 @@ fn escaped(text: &str) -> String {
 
 impl ListKeys {
     fn conditions(&self, now_us: u64) -> Conditions {
-        let mut all = Conditions { parts: Vec::new(), values: Vec::new() };
+        let mut all = Conditions { parts: vec![NOT_MASTER.to_owned()], values: Vec::new() };
         let mut whose = Vec::new();
         if let Some(user) = &self.user_id {
             whose.push(all.like("user_id", user, self.substring));
@@ -223,8 +223,7 @@ impl ListKeys {
 /// Reads a page.
 pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> {
     let Conditions { parts, values } = what.conditions(store.clock().now_us());
-    let which =
-        if parts.is_empty() { String::new() } else { format!("WHERE {}", parts.join(" AND ")) };
+    let which = format!("WHERE {}", parts.join(" AND "));
     let direction = if what.descending { "DESC" } else { "ASC" };
     let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
     let page = format!(

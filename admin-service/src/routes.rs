@@ -1,0 +1,10 @@
+//! What each route does: read the request, ask the policy's proof what it reaches, change or read the store, answer in LiteLLM's shape.
+//!
+//! [`crate::router`] says which path leads where.
+
+pub mod answer;
+pub mod health;
+pub mod keys;
+mod shape;
+pub mod teams;
+pub mod users;

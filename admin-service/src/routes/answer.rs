@@ -1,0 +1,73 @@
+//! An answer with what its caller should also know, in headers.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer {
+    body: Value,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// An answer with this body.
+    pub fn new(body: Value) -> Self {
+        Self { body, headers: HeaderMap::new() }
+    }
+
+    /// Names the fields that nobody knows.
+    #[must_use]
+    pub fn ignoring(self, fields: &[String]) -> Self {
+        self.listing("x-tollkeeper-ignored-fields", fields.iter().map(String::as_str))
+    }
+
+    /// Names the fields that are kept and echoed but bind nobody.
+    #[must_use]
+    pub fn unenforced<'a>(self, fields: impl Iterator<Item = &'a str>) -> Self {
+        self.listing("x-tollkeeper-unenforced-fields", fields)
+    }
+
+    /// Says that the change is stored but has not reached the gateways.
+    #[must_use]
+    pub fn published(mut self, published: bool) -> Self {
+        if !published {
+            let told = HeaderValue::from_static("stored; not published yet, gateways follow when Redis answers");
+            self.headers.insert("x-tollkeeper-warning", told);
+        }
+        self
+    }
+
+    /// Keeps a secret out of caches.
+    #[must_use]
+    pub fn secret(mut self) -> Self {
+        self.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self
+    }
+
+    fn listing<'a>(mut self, name: &'static str, fields: impl Iterator<Item = &'a str>) -> Self {
+        // A field's name comes from the caller: what no header can hold is shown as `?`.
+        let shown = fields
+            .map(|field| {
+                let visible = |letter: char| if letter.is_ascii_graphic() && letter != ',' { letter } else { '?' };
+                field.chars().take(64).map(visible).collect::<String>()
+            })
+            .take(32)
+            .collect::<Vec<_>>()
+            .join(",");
+        if let Ok(value) = HeaderValue::from_str(&shown)
+            && !shown.is_empty()
+        {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.headers, Json(self.body)).into_response()
+    }
+}

@@ -1,0 +1,70 @@
+//! Keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::AnyConnection;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::store::keys::KeyRow;
+use crate::store::members;
+use crate::store::outbox::Kind;
+use crate::store::spend::{Spent, spent};
+
+mod block;
+mod bounds;
+mod delete;
+mod fields;
+mod generate;
+mod info;
+mod list;
+mod ownership;
+pub(super) mod shape;
+mod update;
+
+pub use block::{block, unblock};
+pub use delete::delete;
+pub(super) use fields::{all_texts, apply, limits, spend, unenforced, window};
+pub use generate::generate;
+pub(super) use generate::{blank, blank_without_secret, insert_new};
+pub use info::info;
+pub use list::list;
+pub use update::update;
+
+/// How long an answer waits for its key to reach Redis.
+pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(2);
+
+/// What keys have spent, by `key_id`.
+pub(super) async fn spent_by(
+    connection: &mut AnyConnection,
+    app: &App,
+    keys: &[KeyRow],
+) -> Result<BTreeMap<String, Spent>, ApiError> {
+    let ids = keys.iter().map(|key| key.key_id.clone()).collect::<Vec<_>>();
+    let now_ms = app.store.clock().now_ms();
+    Ok(spent(connection, Kind::Key, &ids, now_ms, &app.config.windows).await?)
+}
+
+/// The fields of keys as `/key/info` shows them.
+pub(super) async fn shown(
+    connection: &mut AnyConnection,
+    app: &App,
+    keys: &[KeyRow],
+    times: super::shape::Times,
+) -> Result<Vec<Value>, ApiError> {
+    let spent = spent_by(connection, app, keys).await?;
+    let mut all = Vec::with_capacity(keys.len());
+    for key in keys {
+        let budget = match &key.budget_id {
+            Some(id) => members::budget(connection, id).await?,
+            None => None,
+        };
+        let spent = spent.get(&key.key_id).copied().unwrap_or_default();
+        let now_us = app.store.clock().now_us();
+        let object = shape::row(key, spent, budget.as_ref(), now_us, &app.config.windows, times);
+        all.push(Value::Object(object));
+    }
+    Ok(all)
+}

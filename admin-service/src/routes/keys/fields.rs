@@ -1,0 +1,224 @@
+//! The fields of a key: what a request puts where.
+
+use serde_json::Value;
+
+use crate::domain::budget_window::{BudgetDuration, WindowRules, duration_us};
+use crate::domain::temporary_budget;
+use crate::error::{ApiError, Refusal};
+use crate::request::{Body, Patch, Problem, Step};
+use crate::store::keys::KeyRow;
+use crate::store::row::{LimitColumns, Object};
+
+/// Fields that LiteLLM keeps in a key's metadata.
+pub(super) const IN_METADATA: &[&str] = &[
+    "model_rpm_limit",
+    "model_tpm_limit",
+    "rpm_limit_type",
+    "tpm_limit_type",
+    "guardrails",
+    "tags",
+    "enforced_params",
+];
+
+/// Fields that would bind a caller but are only kept: an answer names those that were sent.
+pub(in crate::routes) const UNENFORCED: &[&str] = &[
+    "access_group_ids",
+    "allowed_passthrough_routes",
+    "allowed_vector_store_indexes",
+    "budget_fallbacks",
+    "budget_limits",
+    "default_team_member_models",
+    "denied_passthrough_routes",
+    "enforced_params",
+    "guardrails",
+    "mcp_rpm_limit",
+    "model_max_budget",
+    "model_rpm_limit",
+    "model_tpm_limit",
+    "object_permission",
+    "policies",
+    "rpm_limit_type",
+    "tag_rpm_limit",
+    "throttle_on_budget_exceeded",
+    "tpd_limit",
+    "tpm_limit_type",
+    "team_member_key_duration",
+    "team_member_model_max_budget",
+    "allowed_models",
+];
+
+/// The unenforced fields that a request sets.
+pub(in crate::routes) fn unenforced(body: &Body) -> Vec<&'static str> {
+    UNENFORCED
+        .iter()
+        .copied()
+        .filter(|field| match body.get(field) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Object(object)) => !object.is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(_) => true,
+        })
+        .collect()
+}
+
+/// Puts everything that `body` says into `key`; what it does not say stays. `now_us` is when a lifetime or window begins.
+pub(in crate::routes) fn apply(
+    key: &mut KeyRow,
+    mut body: Body,
+    now_us: u64,
+    rules: &WindowRules,
+) -> Result<(), ApiError> {
+    spend(&mut body, key.created_at == 0)?;
+    limits(&mut key.limits, &mut body, now_us)?;
+    match body.text("duration") {
+        Patch::Absent => {}
+        Patch::Null => key.expires = None,
+        Patch::Set(text) if text == "-1" => key.expires = None,
+        Patch::Set(text) => {
+            let lifetime = duration_us(&text).ok_or(Refusal::BadDuration)?;
+            key.expires = Some(now_us + lifetime);
+        }
+    }
+    body.text("key_alias").apply(&mut key.key_alias);
+    key.key_alias = key.key_alias.take().filter(|alias| !alias.is_empty());
+    body.text("user_id").apply(&mut key.user_id);
+    body.text("team_id").apply(&mut key.team_id);
+    body.text("budget_id").apply(&mut key.budget_id);
+    body.flag("blocked").apply(&mut key.blocked);
+    body.texts("models").apply_or(&mut key.models, Vec::new());
+    body.object("aliases").apply_or(&mut key.aliases, Object::new());
+    all_texts("aliases", &key.aliases)?;
+    body.object("permissions").apply_or(&mut key.permissions, Object::new());
+    body.object("metadata").apply_or(&mut key.metadata, Object::new());
+    let routes = body.texts("allowed_routes");
+    let routes_given = matches!(&routes, Patch::Set(routes) if !routes.is_empty());
+    routes.apply_or(&mut key.allowed_routes, Vec::new());
+    if let Patch::Set(preset) = body.text("key_type") {
+        if !routes_given {
+            key.allowed_routes = routes_of(&preset).iter().map(|route| (*route).to_owned()).collect();
+        }
+        key.key_type = Some(preset);
+    }
+    for name in IN_METADATA {
+        put(&mut key.metadata, name, body.take(name));
+    }
+    temporary(&mut key.metadata, &mut body)?;
+    for (name, value) in body.rest() {
+        match value {
+            Value::Null => {
+                key.extra.remove(&name);
+            }
+            value => {
+                key.extra.insert(name, value);
+            }
+        }
+    }
+    let end = key.metadata.get(temporary_budget::EXPIRY).and(temporary_budget::expiry_us(&Value::Object(key.metadata.clone())));
+    let end = end.filter(|end| *end > now_us);
+    key.refresh_at = [key.limits.refresh_at(now_us, rules), end].into_iter().flatten().min();
+    Ok(())
+}
+
+/// What was spent is counted, not set: 0 for a new object says what is so anyway.
+pub(in crate::routes) fn spend(body: &mut Body, new: bool) -> Result<(), ApiError> {
+    match body.take("spend") {
+        Patch::Absent | Patch::Null => Ok(()),
+        Patch::Set(value) if new && value.as_f64() == Some(0.0) => Ok(()),
+        Patch::Set(_) => Err(Refusal::SpendIsKept.into()),
+    }
+}
+
+/// The limit fields of keys, users and teams.
+pub(in crate::routes) fn limits(
+    limits: &mut LimitColumns,
+    body: &mut Body,
+    now_us: u64,
+) -> Result<(), ApiError> {
+    body.money("max_budget")?.apply(&mut limits.max_budget);
+    body.whole("max_parallel_requests").apply(&mut limits.max_parallel_requests);
+    body.whole("tpm_limit").apply(&mut limits.tpm_limit);
+    body.whole("rpm_limit").apply(&mut limits.rpm_limit);
+    window(limits, body.text("budget_duration"), now_us)
+}
+
+/// A window begins to count when it is given; the same one sent again goes on.
+pub(in crate::routes) fn window(
+    limits: &mut LimitColumns,
+    duration: Patch<String>,
+    now_us: u64,
+) -> Result<(), ApiError> {
+    match duration {
+        Patch::Absent => {}
+        Patch::Null => {
+            limits.budget_duration = None;
+            limits.budget_anchor = None;
+        }
+        Patch::Set(text) => {
+            if BudgetDuration::parse(&text).is_none() {
+                return Err(Refusal::BadBudgetDuration(text).into());
+            }
+            if limits.budget_duration.as_ref() != Some(&text) {
+                limits.budget_anchor = Some(now_us);
+            }
+            limits.budget_duration = Some(text);
+        }
+    }
+    Ok(())
+}
+
+/// Model aliases map names to names.
+pub(in crate::routes) fn all_texts(field: &'static str, object: &Object) -> Result<(), ApiError> {
+    match object.iter().find(|(_, value)| !value.is_string()) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let mut problem = Problem::body("string_type", field, "Input should be a valid string");
+            problem.loc.push(Step::Name(name.clone()));
+            Err(problem.into())
+        }
+    }
+}
+
+fn temporary(metadata: &mut Object, body: &mut Body) -> Result<(), ApiError> {
+    let increase = body.money(temporary_budget::INCREASE)?;
+    let expiry = body.text(temporary_budget::EXPIRY);
+    match (increase, expiry) {
+        (Patch::Absent, Patch::Absent) => {}
+        (Patch::Null, Patch::Null) => {
+            metadata.remove(temporary_budget::INCREASE);
+            metadata.remove(temporary_budget::EXPIRY);
+        }
+        (Patch::Set(increase), Patch::Set(expiry)) => {
+            let amount = crate::routes::shape::dollars(increase);
+            metadata.insert(temporary_budget::INCREASE.into(), amount);
+            let expiry = if expiry.len() == 10 { format!("{expiry}T00:00:00") } else { expiry };
+            metadata.insert(temporary_budget::EXPIRY.into(), Value::String(expiry));
+        }
+        _ => {
+            let msg = "Value error, temp_budget_increase and temp_budget_expiry must be set together";
+            return Err(Problem::whole_body("value_error", msg).into());
+        }
+    }
+    Ok(())
+}
+
+fn put(object: &mut Object, name: &str, value: Patch<Value>) {
+    match value {
+        Patch::Absent => {}
+        Patch::Null => {
+            object.remove(name);
+        }
+        Patch::Set(value) => {
+            object.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// The routes that a preset stands for.
+fn routes_of(preset: &str) -> &'static [&'static str] {
+    match preset {
+        "llm_api" => &["llm_api_routes"],
+        "management" => &["management_routes"],
+        "read_only" => &["info_routes"],
+        _ => &[],
+    }
+}

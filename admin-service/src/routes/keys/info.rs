@@ -1,0 +1,85 @@
+//! `GET /key/info`.
+
+use axum::extract::{RawQuery, State};
+use serde_json::{Value, json};
+
+use super::{ownership, shown};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{ApiError, Refusal};
+use crate::policy::{Authorized, KeyInfo};
+use crate::request::Query;
+use crate::routes::answer::Answer;
+use crate::routes::shape::Times;
+use crate::store::keys::{self, KeyRow, Status, token_of};
+
+/// One key, the caller's own without `key`; a deleted one as it was.
+pub async fn info(
+    State(app): State<App>,
+    by: Authorized<KeyInfo>,
+    RawQuery(query): RawQuery,
+) -> Result<Answer, ApiError> {
+    let asked = Query::parse(query.as_deref()).text("key");
+    let asked = match asked.or_else(|| by.caller.token().map(str::to_owned)) {
+        Some(asked) => asked,
+        None => return Err(Refusal::KeyInfoMissing.into()),
+    };
+    let token = token_of(&asked);
+    let mut connection = app.store.read().await?;
+    let (key, deleted) = match keys::find(&mut connection, keys::Which::Token(&token)).await? {
+        Some(key) => (key, None),
+        None => {
+            let found = keys::find_deleted(&mut connection, &token).await?;
+            let found = found.ok_or(Refusal::KeyInfoMissing)?;
+            (found.key.clone(), Some(found))
+        }
+    };
+    if !by.is_admin() && !may_see(&by.caller, &key) {
+        let in_team = ownership::is_team_admin(&mut connection, &by.caller, &key).await?;
+        if !in_team {
+            return Err(Refusal::NotYourKeyInfo(by.caller.role.as_str()).into());
+        }
+    }
+    let status = match deleted {
+        Some(_) => Status::Deleted,
+        None => status(&key, app.store.clock().now_us()),
+    };
+    let mut all = shown(&mut connection, &app, &[key], Times::Offset).await?;
+    let mut info = all.pop().unwrap_or_default();
+    if let Value::Object(object) = &mut info {
+        object.remove("token");
+        if let Some(deleted) = deleted {
+            object.insert("id".into(), json!(deleted.id));
+            object.insert("deleted_at".into(), Times::Offset.print(deleted.deleted_at));
+            object.insert("deleted_by".into(), json!(deleted.deleted_by));
+        }
+        object.insert("status".into(), json!(name(status)));
+    }
+    Ok(Answer::new(json!({"key": asked, "info": info})))
+}
+
+/// The key itself, or a key of the same user.
+fn may_see(caller: &Caller, key: &KeyRow) -> bool {
+    caller.token() == Some(key.token.as_str())
+        || (key.user_id.is_some() && key.user_id == caller.user_id)
+}
+
+/// What can be done with a key now.
+pub(super) fn status(key: &KeyRow, now_us: u64) -> Status {
+    if key.blocked == Some(true) {
+        Status::Revoked
+    } else if key.expires.is_some_and(|expires| expires <= now_us) {
+        Status::Expired
+    } else {
+        Status::Active
+    }
+}
+
+fn name(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Expired => "expired",
+        Status::Revoked => "revoked",
+        Status::Deleted => "deleted",
+    }
+}

@@ -1,0 +1,133 @@
+//! A key as LiteLLM prints it.
+
+use serde_json::{Value, json};
+
+use crate::domain::budget_window::WindowRules;
+use crate::routes::shape::{self, Times, dollars};
+use crate::store::keys::KeyRow;
+use crate::store::members::BudgetRow;
+use crate::store::row::Object;
+use crate::store::spend::Spent;
+
+/// All fields of a key's row, the hash among them.
+pub(in crate::routes) fn row(
+    key: &KeyRow,
+    spent: Spent,
+    budget: Option<&BudgetRow>,
+    now_us: u64,
+    rules: &WindowRules,
+    times: Times,
+) -> Object {
+    let mut object = shape::limits(&key.limits, now_us, rules, times);
+    let last_active = Some(spent.last_ms).filter(|ms| *ms > 0).map(|ms| ms * 1_000);
+    let budget = budget.map_or(Value::Null, |budget| shape::budget(budget, now_us, rules));
+    for (name, value) in [
+        ("token", json!(key.token)),
+        ("key_name", json!(key.key_name)),
+        ("key_alias", json!(key.key_alias)),
+        ("soft_budget_cooldown", json!(false)),
+        ("spend", dollars(spent.spend)),
+        ("total_spend", dollars(spent.total)),
+        ("expires", times.maybe(key.expires)),
+        ("models", json!(key.models)),
+        ("aliases", json!(key.aliases)),
+        ("user_id", json!(key.user_id)),
+        ("team_id", json!(key.team_id)),
+        ("permissions", json!(key.permissions)),
+        ("metadata", json!(key.metadata)),
+        ("blocked", json!(key.blocked)),
+        ("allowed_routes", json!(key.allowed_routes)),
+        ("key_type", json!(key.key_type)),
+        ("budget_id", json!(key.budget_id)),
+        ("created_at", times.print(key.created_at)),
+        ("created_by", json!(key.created_by)),
+        ("updated_at", times.print(key.updated_at)),
+        ("updated_by", json!(key.updated_by)),
+        ("settings_updated_at", times.maybe(key.settings_updated_at)),
+        ("last_active", times.maybe(last_active)),
+        ("litellm_budget_table", budget),
+    ] {
+        object.insert(name.to_owned(), value);
+    }
+    shape::fill(&mut object, &key.extra, &[
+        ("config", json!({})),
+        ("router_settings", json!({})),
+        ("agent_id", Value::Null),
+        ("project_id", Value::Null),
+        ("tpd_limit", Value::Null),
+        ("allowed_cache_controls", json!([])),
+        ("policies", json!([])),
+        ("access_group_ids", json!([])),
+        ("model_spend", json!({})),
+        ("model_max_budget", json!({})),
+        ("budget_fallbacks", json!({})),
+        ("organization_id", Value::Null),
+        ("object_permission_id", Value::Null),
+        ("object_permission", Value::Null),
+        ("rotation_count", json!(0)),
+        ("auto_rotate", json!(false)),
+        ("rotation_interval", Value::Null),
+        ("last_rotation_at", Value::Null),
+        ("key_rotation_at", Value::Null),
+        ("budget_limits", Value::Null),
+        ("litellm_organization_table", Value::Null),
+        ("litellm_project_table", Value::Null),
+        ("jwt_key_mappings", Value::Null),
+    ]);
+    object
+}
+
+/// The answer that shows the key itself, for the only time.
+pub(in crate::routes) fn created(
+    key: &KeyRow,
+    secret: &str,
+    budget: Option<&BudgetRow>,
+    now_us: u64,
+    rules: &WindowRules,
+) -> Object {
+    let mut object = row(key, Spent::default(), budget, now_us, rules, Times::Z);
+    for only_in_info in [
+        "soft_budget_cooldown",
+        "total_spend",
+        "budget_reset_at",
+        "settings_updated_at",
+        "last_active",
+        "model_spend",
+        "object_permission_id",
+        "rotation_count",
+        "auto_rotate",
+        "rotation_interval",
+        "last_rotation_at",
+        "key_rotation_at",
+        "litellm_organization_table",
+        "litellm_project_table",
+        "jwt_key_mappings",
+    ] {
+        object.remove(only_in_info);
+    }
+    object.insert("key".into(), json!(secret));
+    object.insert("token_id".into(), json!(key.token));
+    shape::fill(&mut object, &key.extra, &NULLS.map(|name| (name, Value::Null)));
+    for name in super::fields::IN_METADATA {
+        object.insert((*name).to_owned(), key.metadata.get(*name).cloned().unwrap_or(Value::Null));
+    }
+    object
+}
+
+/// Fields of the creating answer that are `null` unless somebody sent them.
+const NULLS: [&str; 14] = [
+    "duration",
+    "mcp_rpm_limit",
+    "tag_rpm_limit",
+    "prompts",
+    "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model",
+    "end_user_budget_id",
+    "disable_global_guardrails",
+    "enable_prompt_caching",
+    "throttle_on_budget_exceeded",
+    "allowed_passthrough_routes",
+    "denied_passthrough_routes",
+    "allowed_vector_store_indexes",
+    "object_permission",
+];

@@ -1,0 +1,101 @@
+//! How LiteLLM prints money, times and limits.
+
+use contract::money::NanoUsd;
+use serde_json::{Number, Value, json};
+
+use crate::clock::date;
+use crate::domain::budget_window::WindowRules;
+use crate::store::members::BudgetRow;
+use crate::store::row::{LimitColumns, Object};
+
+/// The two ways in which LiteLLM prints a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    /// `…Z`.
+    Z,
+    /// `…+00:00`.
+    Offset,
+}
+
+impl Times {
+    pub(super) fn print(self, us: u64) -> Value {
+        let fraction = if us.is_multiple_of(1_000_000) { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
+        let zone = match self {
+            Self::Z => "Z",
+            Self::Offset => "+00:00",
+        };
+        match date(us) {
+            Some(at) => Value::String(format!("{}{zone}", at.format(fraction))),
+            None => Value::Null,
+        }
+    }
+
+    pub(super) fn maybe(self, us: Option<u64>) -> Value {
+        us.map_or(Value::Null, |us| self.print(us))
+    }
+}
+
+/// Dollars as a number with all its digits.
+pub(super) fn dollars(amount: NanoUsd) -> Value {
+    amount.to_string().parse::<Number>().map_or(Value::Null, Value::Number)
+}
+
+pub(super) fn maybe_dollars(amount: Option<NanoUsd>) -> Value {
+    amount.map_or(Value::Null, dollars)
+}
+
+/// The limit fields of a row.
+pub(super) fn limits(row: &LimitColumns, now_us: u64, rules: &WindowRules, times: Times) -> Object {
+    let mut object = Object::new();
+    object.insert("max_budget".into(), maybe_dollars(row.max_budget));
+    object.insert("max_parallel_requests".into(), json!(row.max_parallel_requests));
+    object.insert("tpm_limit".into(), json!(row.tpm_limit));
+    object.insert("rpm_limit".into(), json!(row.rpm_limit));
+    object.insert("budget_duration".into(), json!(row.budget_duration));
+    object.insert("budget_reset_at".into(), times.maybe(row.reset_at(now_us, rules)));
+    object
+}
+
+/// A budget row.
+pub(super) fn budget(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value {
+    let mut object = limits(&row.limits, now_us, rules, Times::Z);
+    object.insert("budget_id".into(), json!(row.budget_id));
+    object.insert("soft_budget".into(), maybe_dollars(row.soft_budget));
+    object.insert("created_at".into(), Times::Z.print(row.created_at));
+    object.insert("created_by".into(), json!(row.created_by));
+    object.insert("updated_at".into(), Times::Z.print(row.updated_at));
+    object.insert("updated_by".into(), json!(row.updated_by));
+    for field in ["tpd_limit", "model_max_budget", "allowed_models", "temp_budget_increase", "temp_budget_expiry"] {
+        object.insert(field.into(), Value::Null);
+    }
+    Value::Object(object)
+}
+
+/// Puts `defaults` where `object` has nothing: fields that are kept without being acted on.
+pub(super) fn fill(object: &mut Object, extra: &Object, defaults: &[(&str, Value)]) {
+    for (name, default) in defaults {
+        let value = extra.get(*name).filter(|value| !value.is_null()).unwrap_or(default);
+        object.entry((*name).to_owned()).or_insert_with(|| value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_printed_with_all_its_digits_and_no_more() {
+        let printed = |nano| dollars(NanoUsd::new(nano).unwrap()).to_string();
+        assert_eq!(printed(0), "0.0");
+        assert_eq!(printed(10_000_000_000), "10.0");
+        assert_eq!(printed(123_456_789), "0.123456789");
+        assert_eq!(printed(100), "0.0000001");
+    }
+
+    #[test]
+    fn times_are_printed_as_python_prints_them() {
+        let at = 1_795_417_951_820_000;
+        assert_eq!(Times::Z.print(at), "2026-11-23T07:12:31.820000Z");
+        assert_eq!(Times::Offset.print(at - 820_000), "2026-11-23T07:12:31+00:00");
+    }
+}

@@ -1,0 +1,123 @@
+//! Teams and their members.
+
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::routes::shape::{self, Times, dollars, maybe_dollars};
+use crate::store::members::{self, MemberRow};
+use crate::store::outbox::{Kind, member_object};
+use crate::store::row::Object;
+use crate::store::spend::spent;
+use crate::store::teams::{self, TeamRow};
+
+mod delete;
+mod fields;
+mod info;
+mod member_add;
+mod membership;
+mod new;
+mod update;
+
+pub use delete::delete;
+pub use info::info;
+pub use member_add::member_add;
+pub(super) use membership::{Joining, join};
+pub use new::new;
+pub use update::update;
+
+/// A team as LiteLLM prints it.
+pub(super) async fn shown(
+    connection: &mut AnyConnection,
+    app: &App,
+    team: &TeamRow,
+) -> Result<Object, ApiError> {
+    let members = members::of_team(connection, &team.team_id).await?;
+    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let ids = [team.team_id.clone()];
+    let spent = spent(connection, Kind::Team, &ids, now_us / 1_000, rules).await?;
+    let spent = spent.get(&team.team_id).copied().unwrap_or_default();
+    let mut object = shape::limits(&team.limits, now_us, rules, Times::Z);
+    for (name, value) in [
+        ("team_id", json!(team.team_id)),
+        ("team_alias", json!(team.team_alias)),
+        ("organization_id", json!(team.organization_id)),
+        ("members_with_roles", Value::Array(members.iter().map(with_role).collect())),
+        ("team_member_permissions", json!(team.team_member_permissions)),
+        ("metadata", json!(team.metadata)),
+        ("soft_budget", maybe_dollars(team.soft_budget)),
+        ("models", json!(team.models)),
+        ("model_aliases", json!(team.model_aliases)),
+        ("blocked", json!(team.blocked)),
+        ("spend", dollars(spent.spend)),
+        ("created_at", Times::Z.print(team.created_at)),
+        ("updated_at", Times::Z.print(team.updated_at)),
+    ] {
+        object.insert(name.to_owned(), value);
+    }
+    shape::fill(&mut object, &team.extra, &[
+        ("admins", json!([])),
+        ("members", json!([])),
+        ("tpd_limit", Value::Null),
+        ("budget_limits", Value::Null),
+        ("router_settings", Value::Null),
+        ("access_group_ids", json!([])),
+        ("default_team_member_models", json!([])),
+        ("model_id", Value::Null),
+        ("model_spend", json!({})),
+        ("model_max_budget", json!({})),
+        ("policies", json!([])),
+        ("allow_team_guardrail_config", json!(false)),
+        ("litellm_model_table", Value::Null),
+        ("object_permission", Value::Null),
+        ("object_permission_id", Value::Null),
+    ]);
+    Ok(object)
+}
+
+/// The same by id.
+pub(super) async fn shown_by_id(
+    connection: &mut AnyConnection,
+    app: &App,
+    team_id: &str,
+) -> Result<Option<Value>, ApiError> {
+    match teams::find(connection, team_id).await? {
+        Some(team) => Ok(Some(Value::Object(shown(connection, app, &team).await?))),
+        None => Ok(None),
+    }
+}
+
+fn with_role(member: &MemberRow) -> Value {
+    json!({"user_id": member.user_id, "user_email": member.user_email, "role": member.role})
+}
+
+/// Memberships with their spend and limits.
+async fn memberships(
+    connection: &mut AnyConnection,
+    app: &App,
+    members: &[MemberRow],
+) -> Result<Vec<Value>, ApiError> {
+    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let object = |member: &MemberRow| member_object(&member.team_id, &member.user_id);
+    let objects = members.iter().map(object).collect::<Vec<_>>();
+    let spent = spent(connection, Kind::Member, &objects, now_us / 1_000, rules).await?;
+    let mut all = Vec::with_capacity(members.len());
+    for (member, object) in members.iter().zip(&objects) {
+        let budget = match &member.budget_id {
+            Some(id) => members::budget(connection, id).await?,
+            None => None,
+        };
+        let spent = spent.get(object).copied().unwrap_or_default();
+        all.push(json!({
+            "user_id": member.user_id,
+            "team_id": member.team_id,
+            "budget_id": member.budget_id,
+            "spend": dollars(spent.spend),
+            "total_spend": dollars(spent.total),
+            "litellm_budget_table":
+                budget.map_or(Value::Null, |budget| shape::budget(&budget, now_us, rules)),
+        }));
+    }
+    Ok(all)
+}

@@ -1,0 +1,55 @@
+//! `POST /team/delete`.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+use crate::policy::{Authorized, TeamDelete};
+use crate::request::{Body, TEAM_IDS};
+use crate::routes::answer::Answer;
+use crate::routes::keys::PUBLISH_WAIT;
+use crate::store::keys::{self, Owner};
+use crate::store::{Change, Tx, members, teams};
+
+/// Deletes teams with their keys and memberships, all that are named or none.
+pub async fn delete(
+    State(app): State<App>,
+    by: Authorized<TeamDelete>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
+    let mut body = Body::parse(&bytes, TEAM_IDS)?;
+    let mut team_ids = body.texts("team_ids").value().unwrap_or_default();
+    team_ids.sort();
+    team_ids.dedup();
+    let done = app.store.write(&Delete { by: &by, team_ids: &team_ids }).await?;
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
+    let body_ignored = body.ignored;
+    Ok(Answer::new(json!({ "deleted_teams": team_ids })).ignoring(&body_ignored).published(published))
+}
+
+struct Delete<'a> {
+    by: &'a Authorized<TeamDelete>,
+    team_ids: &'a [String],
+}
+
+impl Change for Delete<'_> {
+    type Answer = ();
+    type Error = ApiError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
+        for team_id in self.team_ids {
+            let found = teams::lock(tx, team_id).await?;
+            let team = found.ok_or_else(|| Refusal::TeamDeleteMissing(team_id.clone()))?;
+            for key in keys::of_owner(tx.connection(), Owner::Team(team_id)).await? {
+                keys::delete(tx, self.by, &key).await?;
+            }
+            for member in members::of_team(tx.connection(), team_id).await? {
+                members::delete(tx, self.by, &member).await?;
+            }
+            teams::delete(tx, self.by, &team).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! `GET /team/info`.
+
+use axum::extract::{RawQuery, State};
+use serde_json::{Value, json};
+
+use super::fields::SHARED_BUDGET;
+use super::{memberships, shown};
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+use crate::policy::{Authorized, TeamInfo};
+use crate::request::Query;
+use crate::routes::answer::Answer;
+use crate::routes::keys;
+use crate::routes::shape::{self, Times};
+use crate::store::keys::{Owner, of_owner};
+use crate::store::{members, teams};
+
+/// A team with its keys and members, for members and admins.
+pub async fn info(
+    State(app): State<App>,
+    by: Authorized<TeamInfo>,
+    RawQuery(query): RawQuery,
+) -> Result<Answer, ApiError> {
+    let mut query = Query::parse(query.as_deref());
+    let team_id = query.required("team_id");
+    query.finish()?;
+    let mut connection = app.store.read().await?;
+    let found = teams::find(&mut connection, &team_id).await?;
+    let team = found.ok_or_else(|| Refusal::TeamInfoMissing(team_id.clone()))?;
+    let all = members::of_team(&mut connection, &team_id).await?;
+    let own = by.caller.user_id.as_deref();
+    let belongs = all.iter().any(|member| Some(member.user_id.as_str()) == own);
+    let of_team = matches!(&by.caller.key, crate::caller::CallerKey::Virtual { team_id: Some(team), .. } if *team == team_id);
+    if !by.is_admin() && !belongs && !of_team {
+        let user = by.caller.user().to_owned();
+        return Err(Refusal::NotYourTeam { user, team: team_id }.into());
+    }
+    let mut object = shown(&mut connection, &app, &team).await?;
+    let shared = match team.metadata.get(SHARED_BUDGET).and_then(Value::as_str) {
+        Some(id) => members::budget(&mut connection, id).await?,
+        None => None,
+    };
+    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let shared = shared.map_or(Value::Null, |budget| shape::budget(&budget, now_us, rules));
+    object.insert("team_member_budget_table".into(), shared);
+    let rows = of_owner(&mut connection, Owner::Team(&team_id)).await?;
+    let keys = keys::shown(&mut connection, &app, &rows, Times::Z).await?;
+    let memberships = memberships(&mut connection, &app, &all).await?;
+    Ok(Answer::new(json!({
+        "team_id": team_id,
+        "team_info": Value::Object(object),
+        "keys": keys,
+        "team_memberships": memberships,
+    })))
+}

@@ -1,0 +1,234 @@
+//! `POST /user/new`.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use contract::money::NanoUsd;
+use serde_json::{Map, Value, json};
+
+use super::fields;
+use crate::app::App;
+use crate::config::UserDefaults;
+use crate::error::{ApiError, Refusal};
+use crate::policy::{Authorized, UserNew};
+use crate::request::{Body, GENERATE_KEY, NEW_USER, Patch, Problem, parse_money};
+use crate::routes::answer::Answer;
+use crate::routes::keys::{self, PUBLISH_WAIT};
+use crate::routes::shape::{Times, dollars};
+use crate::routes::teams::{Joining, join};
+use crate::store::keys::{KeyRow, random_key};
+use crate::store::users::{self, UserRow};
+use crate::store::{Change, Tx, teams};
+
+/// Fields that go to the key made along with the user, too or alone.
+const TO_KEY: [&str; 11] = [
+    "key_alias",
+    "duration",
+    "team_id",
+    "aliases",
+    "config",
+    "permissions",
+    "tpm_limit",
+    "rpm_limit",
+    "max_parallel_requests",
+    "metadata",
+    "blocked",
+];
+/// Of those, what the user's row has no place for.
+const ONLY_KEY: [&str; 6] = ["key_alias", "duration", "team_id", "aliases", "config", "permissions"];
+
+/// Makes a user and, unless told not to, a key for it.
+pub async fn new(
+    State(app): State<App>,
+    by: Authorized<UserNew>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
+    let mut body = Body::parse(&bytes, NEW_USER)?;
+    let ignored = std::mem::take(&mut body.ignored);
+    fields::no_password(&mut body, "/user/new")?;
+    let unenforced = keys::unenforced(&body);
+    fill_defaults(&mut body, &app.config.user_defaults);
+    let teams = teams_to_join(&mut body)?;
+    let auto_create_key = body.flag("auto_create_key").value().unwrap_or(true);
+    // Mail and organizations are not part of this service yet; the fields are known and say nothing here.
+    let _ = (body.take("send_invite_email"), body.take("organizations"));
+    let now_us = app.store.clock().now_us();
+    let rules = &app.config.windows;
+
+    let mut for_key = Map::new();
+    for name in TO_KEY {
+        if let Some(value) = body.get(name) {
+            for_key.insert(name.to_owned(), value.clone());
+        }
+    }
+    for name in ONLY_KEY {
+        body.take(name);
+    }
+    let user_id = body.text("user_id").value().filter(|id| !id.is_empty());
+    let mut user = UserRow::new(user_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
+    fields::apply(&mut user, body, now_us, rules)?;
+    let secret = random_key()?;
+    let mut key = keys::blank(&secret);
+    keys::apply(&mut key, Body::from_map(for_key, GENERATE_KEY)?, now_us, rules)?;
+    key.user_id = Some(user.user_id.clone());
+    let change =
+        New { app: &app, by: &by, user, key: auto_create_key.then_some(key), teams };
+    let done = app.store.write(&change).await?;
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
+    let (user, key, teams) = done.value;
+    let body = created(&app, &user, key.as_ref(), secret.expose(), &teams);
+    Ok(Answer::new(body)
+        .ignoring(&ignored)
+        .unenforced(unenforced.into_iter())
+        .published(published)
+        .secret())
+}
+
+/// The key's answer with the user's fields over it.
+fn created(app: &App, user: &UserRow, key: Option<&KeyRow>, secret: &str, teams: &[String]) -> Value {
+    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let mut object = match key {
+        Some(key) => keys::shape::created(key, secret, None, now_us, rules),
+        None => {
+            let none = keys::blank_without_secret();
+            let mut object = keys::shape::created(&none, "", None, now_us, rules);
+            object.insert("created_at".into(), Value::Null);
+            object.insert("updated_at".into(), Value::Null);
+            object.insert("key_name".into(), Value::Null);
+            object
+        }
+    };
+    // LiteLLM answers the key here without its hash; `/key/info` has it.
+    for (name, value) in [
+        ("token", Value::Null),
+        ("token_id", Value::Null),
+        ("user_id", json!(user.user_id)),
+        ("user_email", json!(user.user_email)),
+        ("user_alias", json!(user.user_alias)),
+        ("user_role", json!(user.user_role)),
+        ("teams", if teams.is_empty() { Value::Null } else { json!(teams) }),
+        ("models", json!(user.models)),
+        ("max_budget", user.limits.max_budget.map_or(Value::Null, dollars)),
+        ("budget_duration", json!(user.limits.budget_duration)),
+        ("tpm_limit", json!(user.limits.tpm_limit)),
+        ("rpm_limit", json!(user.limits.rpm_limit)),
+        ("max_parallel_requests", json!(user.limits.max_parallel_requests)),
+        ("metadata", json!(user.metadata)),
+    ] {
+        object.insert(name.to_owned(), value);
+    }
+    if let Some(key) = key {
+        object.insert("created_at".into(), Times::Z.print(key.created_at));
+    }
+    Value::Object(object)
+}
+
+/// `default_internal_user_params` for everybody but proxy admins; then `max_internal_user_budget` for internal users still without budget.
+fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
+    let is = |body: &Body, role: &str| body.get("user_role").is_some_and(|sent| sent == role);
+    if !is(body, "proxy_admin") {
+        let budget = defaults.max_budget.map(dollars);
+        for (name, value) in [
+            ("user_role", defaults.user_role.as_ref().map(|role| json!(role))),
+            ("max_budget", budget),
+            ("budget_duration", defaults.budget_duration.as_ref().map(|text| json!(text))),
+            ("models", defaults.models.as_ref().map(|models| json!(models))),
+        ] {
+            if let Some(value) = value {
+                body.fill(name, value);
+            }
+        }
+    }
+    if is(body, "internal_user") {
+        if let (Some(budget), false) = (defaults.internal_max_budget, body.has("max_budget")) {
+            body.set("max_budget", dollars(budget));
+        }
+        if let (Some(duration), false) =
+            (&defaults.internal_budget_duration, body.has("budget_duration"))
+        {
+            body.set("budget_duration", json!(duration));
+        }
+    }
+}
+
+/// `teams`: ids, or objects with the member's role and budget; `team_id` is one more.
+fn teams_to_join(body: &mut Body) -> Result<Vec<Joining>, ApiError> {
+    let mut all = Vec::new();
+    for team in body.take("teams").value().and_then(|value| value.as_array().cloned()).unwrap_or_default() {
+        all.push(match team {
+            Value::String(team_id) => Joining { team_id, ..Joining::default() },
+            Value::Object(object) => joining(&object)?,
+            _ => {
+                let msg = "Input should be a valid string";
+                return Err(Problem::body("string_type", "teams", msg).into());
+            }
+        });
+    }
+    if let Some(team_id) = body.get("team_id").and_then(Value::as_str)
+        && all.iter().all(|joining| joining.team_id != team_id)
+    {
+        all.push(Joining { team_id: team_id.to_owned(), ..Joining::default() });
+    }
+    Ok(all)
+}
+
+fn joining(object: &Map<String, Value>) -> Result<Joining, ApiError> {
+    let Some(team_id) = object.get("team_id").and_then(Value::as_str) else {
+        return Err(Problem::body("missing", "teams", "Field required").into());
+    };
+    let max_budget: Option<NanoUsd> = match object.get("max_budget_in_team") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(parse_money("max_budget_in_team", &value.to_string())?),
+    };
+    let admin = object.get("user_role").and_then(Value::as_str) == Some("admin");
+    Ok(Joining { team_id: team_id.to_owned(), admin, max_budget, budget_duration: Patch::Absent })
+}
+
+struct New<'a> {
+    app: &'a App,
+    by: &'a Authorized<UserNew>,
+    user: UserRow,
+    key: Option<KeyRow>,
+    teams: Vec<Joining>,
+}
+
+impl Change for New<'_> {
+    type Answer = (UserRow, Option<KeyRow>, Vec<String>);
+    type Error = ApiError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
+        let mut user = self.user.clone();
+        insert_new(tx, self.by, &mut user).await?;
+        let mut joined = Vec::new();
+        for joining in &self.teams {
+            let Some(team) = teams::lock(tx, &joining.team_id).await? else {
+                return Err(Refusal::UserTeamMissing(joining.team_id.clone()).into());
+            };
+            join(tx, self.app, self.by, &team, &user, joining).await?;
+            joined.push(joining.team_id.clone());
+        }
+        let mut key = self.key.clone();
+        if let Some(key) = &mut key {
+            keys::insert_new(tx, self.by, key, self.app).await?;
+        }
+        Ok((user, key, joined))
+    }
+}
+
+/// Writes a user whose id and address are nobody else's.
+pub(in crate::routes) async fn insert_new<R: crate::policy::Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    user: &mut UserRow,
+) -> Result<(), ApiError> {
+    if users::find(tx.connection(), users::Which::Id(&user.user_id)).await?.is_some() {
+        return Err(Refusal::UserExists(user.user_id.clone()).into());
+    }
+    if let Some(email) = &user.user_email {
+        let other = users::find(tx.connection(), users::Which::Email(email)).await?;
+        if let Some(other) = other {
+            let email = other.user_email.unwrap_or_default();
+            return Err(Refusal::EmailExists(email).into());
+        }
+    }
+    Ok(users::insert(tx, by, user).await?)
+}

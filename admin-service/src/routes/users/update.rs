@@ -1,0 +1,94 @@
+//! `POST /user/update`.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::{fields, shown};
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+use crate::policy::{Authorized, UserUpdate};
+use crate::request::{Body, Problem, UPDATE_USER};
+use crate::routes::answer::Answer;
+use crate::routes::keys::{self, PUBLISH_WAIT};
+use crate::store::users::{self, UserRow};
+use crate::store::{Change, Tx};
+
+/// Changes what the request says of a user, and nothing else.
+pub async fn update(
+    State(app): State<App>,
+    by: Authorized<UserUpdate>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
+    let mut body = Body::parse(&bytes, UPDATE_USER)?;
+    let ignored = std::mem::take(&mut body.ignored);
+    fields::no_password(&mut body, "/user/update")?;
+    let unenforced = keys::unenforced(&body);
+    let user_id = body.text("user_id").value();
+    let named = match (user_id, body.get("user_email").and_then(Value::as_str)) {
+        (Some(id), _) => Named::Id(id),
+        (None, Some(email)) => {
+            let email = email.to_owned();
+            body.take("user_email");
+            Named::Email(email)
+        }
+        (None, None) => {
+            let msg = "Value error, Either user id or user email must be provided";
+            return Err(Problem::whole_body("value_error", msg).into());
+        }
+    };
+    if !by.is_admin() && !only_email(&body) {
+        let (role, route) = (by.caller.role.as_str(), "/user/update".to_owned());
+        return Err(Refusal::ViewerMayNot { role, route }.into());
+    }
+    let done = app.store.write(&Update { app: &app, by: &by, named, body }).await?;
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
+    let user = done.value;
+    let data = shown(&mut *app.store.read().await?, &app, &user).await?;
+    Ok(Answer::new(json!({"user_id": user.user_id, "data": data}))
+        .ignoring(&ignored)
+        .unenforced(unenforced.into_iter())
+        .published(published))
+}
+
+/// What a proxy admin viewer may change.
+fn only_email(body: &Body) -> bool {
+    body.clone().rest().keys().all(|name| name == "user_email")
+}
+
+enum Named {
+    Id(String),
+    Email(String),
+}
+
+struct Update<'a> {
+    app: &'a App,
+    by: &'a Authorized<UserUpdate>,
+    named: Named,
+    body: Body,
+}
+
+impl Change for Update<'_> {
+    type Answer = UserRow;
+    type Error = ApiError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<UserRow, ApiError> {
+        let (which, named) = match &self.named {
+            Named::Id(id) => (users::Which::Id(id), id),
+            Named::Email(email) => (users::Which::Email(email), email),
+        };
+        let found = users::lock(tx, which).await?;
+        let before = found.ok_or_else(|| Refusal::UserUpdateMissing(named.clone()))?;
+        let mut user = before.clone();
+        let now_us = tx.now_us();
+        fields::apply(&mut user, self.body.clone(), now_us, &self.app.config.windows)?;
+        if let Some(email) = &user.user_email {
+            let other = users::find(tx.connection(), users::Which::Email(email)).await?;
+            if other.is_some_and(|other| other.user_id != user.user_id) {
+                return Err(Refusal::EmailExists(email.clone()).into());
+            }
+        }
+        users::update(tx, self.by, &before, &mut user).await?;
+        Ok(user)
+    }
+}
