@@ -125,8 +125,22 @@ fn hex_digit(digit: u8) -> Option<u8> {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct Rev(u64);
+
+impl TryFrom<u64> for Rev {
+    type Error = &'static str;
+
+    fn try_from(rev: u64) -> Result<Self, Self::Error> {
+        Self::new(rev).ok_or("expected a revision of at most sixteen digits")
+    }
+}
+
+impl From<Rev> for u64 {
+    fn from(rev: Rev) -> Self {
+        rev.0
+    }
+}
 
 impl Rev {
     /// The largest revision: sixteen decimal digits.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct NanoUsd(u64);
 
 /// A price in picodollars (1e-12 USD) for one unit (token, image, second …).
@@ -40,6 +40,20 @@ impl fmt::Display for MoneyError {
 }
 
 impl std::error::Error for MoneyError {}
+
+impl TryFrom<u64> for NanoUsd {
+    type Error = MoneyError;
+
+    fn try_from(nano: u64) -> Result<Self, MoneyError> {
+        Self::new(nano).ok_or(MoneyError::TooLarge)
+    }
+}
+
+impl From<NanoUsd> for u64 {
+    fn from(amount: NanoUsd) -> Self {
+        amount.0
+    }
+}
 
 impl NanoUsd {
     /// Nothing.

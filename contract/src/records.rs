@@ -252,14 +252,15 @@ impl Ready {
         )
     }
 
-    /// Reads what [`Ready::encode`] wrote.
+    /// Reads what [`Ready::encode`] wrote; `None` for anything else, were it only shorter by a zero.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(bytes).ok()?.splitn(4, ':');
-        Some(Self {
+        let ready = Self {
             partitions: parts.next()?.parse().ok()?,
             catalogue: parts.next()?.parse().ok().and_then(Rev::new)?,
             full_ms: parts.next()?.parse().ok()?,
             run_id: parts.next()?.to_owned(),
-        })
+        };
+        (ready.encode().as_bytes() == bytes).then_some(ready)
     }
 }

@@ -39,7 +39,10 @@ pub struct Usage {
 // On 32-bit targets a u64 is not trivial to copy.
 #[cfg_attr(
     target_pointer_width = "64",
-    expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")
+    expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )
 )]
 fn zero(count: &u64) -> bool {
     *count == 0

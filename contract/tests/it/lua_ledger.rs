@@ -154,17 +154,29 @@ pub fn figures(header: &Reply) -> ScopeFigures {
     let Reply::Bulk(Some(header)) = header else {
         return ScopeFigures::default();
     };
-    let number = |from: usize, size: usize| {
-        header[from..from + size]
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
-    };
     ScopeFigures {
-        in_flight: number(6, 4),
-        spent: number(10, 8),
-        held: number(18, 8),
-        window_start_ms: number(26, 6),
+        in_flight: number(header, 6, 4),
+        spent: number(header, 10, 8),
+        held: number(header, 18, 8),
+        window_start_ms: number(header, 26, 6),
     }
+}
+
+/// How many closed rate segments a header counts, and the number of the first that the second string holds.
+pub fn closed_segments(header: &Reply) -> (u64, u64) {
+    let Reply::Bulk(Some(header)) = header else {
+        return (0, 0);
+    };
+    (
+        number(header, 74, 4) - number(header, 78, 4),
+        number(header, 82, 4),
+    )
+}
+
+fn number(header: &[u8], from: usize, size: usize) -> u64 {
+    header[from..from + size]
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl Ledger for LuaLedger {

@@ -2,13 +2,23 @@
 
 mod admission;
 mod budget;
+mod concurrency;
+mod cost;
+mod key_names;
 mod ledger;
 mod lua_ledger;
+mod memory;
 mod model_ledger;
+mod money;
+mod mutants;
+mod prices;
 mod publication;
 mod random;
 mod rate;
+mod records;
 mod redis_server;
+mod resp;
 mod restore;
 mod settlement;
 mod slots;
+mod virtual_keys;

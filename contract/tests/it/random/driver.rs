@@ -1,5 +1,7 @@
 //! Draws what happens next, does it to both ledgers, and compares.
 
+use std::collections::BTreeMap;
+
 use contract::id::{ReservationId, Rev};
 use contract::limits::Limits;
 use contract::model::Model;
@@ -15,7 +17,7 @@ use contract::script::{
 use super::rng::Rng;
 use super::world::{Finished, Flight, Policy, Worker, limits, policies};
 use crate::ledger::{Ledger as _, P0, START, id, rev};
-use crate::lua_ledger::{LuaLedger, array, figures};
+use crate::lua_ledger::{LuaLedger, array, closed_segments, figures};
 
 /// How often what was compared.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +38,14 @@ pub struct Coverage {
     pub wipes: u64,
     pub expired_scopes: u64,
     pub records: u64,
+    /// Most closed rate segments that one scope had in its window.
+    pub deepest_window: u64,
+    /// How often a scope's second string was seen shortened.
+    pub compactions: u64,
 }
 
 impl Coverage {
-    fn figures(&self) -> [u64; 19] {
+    fn figures(&self) -> [u64; 21] {
         let Self {
             admitted,
             denied: [rpm, tpm, parallel, budget],
@@ -65,6 +71,8 @@ impl Coverage {
             self.wipes,
             self.expired_scopes,
             self.records,
+            self.deepest_window,
+            self.compactions,
         ]
     }
 
@@ -87,6 +95,8 @@ impl Coverage {
         self.wipes += other.wipes;
         self.expired_scopes += other.expired_scopes;
         self.records += other.records;
+        self.deepest_window = self.deepest_window.max(other.deepest_window);
+        self.compactions += other.compactions;
     }
 
     /// A sequence that never refuses or sweeps would compare nothing.
@@ -107,18 +117,24 @@ pub struct Driver {
     /// Ids that were used once, for late and repeated calls.
     old: Vec<ReservationId>,
     drawn: u64,
+    /// Limits are this much wider; above 1, time moves in small steps and less is disturbed, so that rate windows fill.
+    scale: u32,
     last_event: String,
     last_call: String,
     compared_events: usize,
+    /// Where each scope's second string begins.
+    bases: BTreeMap<RecordId, u64>,
     pub coverage: Coverage,
 }
 
 impl Driver {
     pub fn new(mut lua: LuaLedger, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
+        let scale = if seed.is_multiple_of(2) { 6 } else { 1 };
         lua.set_clock(START);
         let mut driver = Self {
-            policies: policies(&mut rng),
+            policies: policies(&mut rng, scale),
+            scale,
             rng,
             lua,
             model: Model::new(),
@@ -131,6 +147,7 @@ impl Driver {
             last_event: String::new(),
             last_call: String::new(),
             compared_events: 0,
+            bases: BTreeMap::new(),
             coverage: Coverage::default(),
         };
         driver
@@ -141,7 +158,8 @@ impl Driver {
     }
 
     pub fn step(&mut self) -> Result<(), String> {
-        match self.rng.below(1000) {
+        let calm = self.scale > 1 && !self.rng.one_in(5);
+        match self.rng.below(if calm { 960 } else { 1000 }) {
             0..360 => self.admit()?,
             360..480 => self.finish()?,
             480..600 => self.settle()?,
@@ -150,7 +168,8 @@ impl Driver {
             720..770 => self.sweep()?,
             770..960 => self.move_time()?,
             960..985 => self.change_a_record()?,
-            985..989 => self.raise_the_catalogue()?,
+            985..988 => self.raise_the_catalogue()?,
+            988 => self.load_too_late()?,
             989..994 => self.set_back_the_clock()?,
             994..996 => self.wipe()?,
             _ => self.crash_a_worker(),
@@ -478,7 +497,8 @@ impl Driver {
 
     /// A little, or exactly onto, just before or just after a moment at which something changes by itself.
     fn move_time(&mut self) -> Result<(), String> {
-        let target = match self.rng.below(20) {
+        let calm = self.scale > 1 && !self.rng.one_in(5);
+        let target = match self.rng.below(if calm { 9 } else { 20 }) {
             0..9 => self.clock_ms + self.rng.below(300),
             9..11 => self.clock_ms + self.rng.below(5_000),
             11 => self.clock_ms + self.rng.below(70_000),
@@ -523,7 +543,7 @@ impl Driver {
 
     fn change_a_record(&mut self) -> Result<(), String> {
         let index = usize::try_from(self.rng.below(5)).unwrap();
-        let limits = limits(&mut self.rng, self.clock_ms);
+        let limits = limits(&mut self.rng, self.clock_ms, self.scale);
         let policy = &mut self.policies[index];
         policy.before = (policy.rev, std::mem::replace(&mut policy.limits, limits));
         policy.rev = policy.rev.next(0);
@@ -569,9 +589,36 @@ impl Driver {
         self.compare(&call, expected).map(drop)
     }
 
+    /// Or fail to, with an older one.
     fn raise_the_catalogue(&mut self) -> Result<(), String> {
-        self.catalogue = self.catalogue.next(0);
-        self.open(self.clock_ms + 5_000)
+        if self.rng.one_in(2) {
+            self.catalogue = self.catalogue.next(0);
+            return self.open(self.clock_ms + 5_000);
+        }
+        let current = std::mem::replace(&mut self.catalogue, rev(0));
+        let outcome = self.open(0);
+        self.catalogue = current;
+        outcome
+    }
+
+    /// Another admin service comes too late: the partition is open.
+    fn load_too_late(&mut self) -> Result<(), String> {
+        let scope = LoadScope {
+            id: &self.policies[0].id,
+            spent: NanoUsd::ZERO,
+            window_start_ms: 0,
+            recent: &[],
+        };
+        let call = Load {
+            partition: P0,
+            scopes: &[scope],
+            watermarks: &[],
+        };
+        let expected = self.model.load(self.clock_ms, &call);
+        match self.lua.try_call(&call) {
+            Ok(answer) if answer == expected => Ok(()),
+            answer => Err(format!("a late load: {answer:?}")),
+        }
     }
 
     /// Redis loses everything; workers renew, the ledger's knowledge is loaded, the partition opens; in any order, with calls between.
@@ -670,6 +717,11 @@ impl Driver {
         );
         let replies = self.lua.connection.send(&commands, 3);
         for (policy, header) in self.policies.iter().zip(array(&replies[0])) {
+            let (closed, base) = closed_segments(header);
+            let before = self.bases.insert(policy.id.clone(), base);
+            self.coverage.deepest_window = self.coverage.deepest_window.max(closed);
+            let is_shorter = closed > 1 && before.is_some_and(|before| before < base);
+            self.coverage.compactions += u64::from(is_shorter);
             let (redis, model) = (figures(header), self.model.figures(&policy.id));
             if redis != model {
                 return Err(format!(

@@ -68,7 +68,7 @@ impl Worker {
     }
 }
 
-pub fn policies(rng: &mut Rng) -> Vec<Policy> {
+pub fn policies(rng: &mut Rng, scale: u32) -> Vec<Policy> {
     let (team, user) = (TeamId::new("team"), UserId::new("user/1"));
     let ids = [
         RecordId::key(&KeyId::new("key-1")),
@@ -78,7 +78,7 @@ pub fn policies(rng: &mut Rng) -> Vec<Policy> {
         RecordId::member(&team, &user),
     ];
     ids.map(|id| {
-        let limits = limits(rng, START);
+        let limits = limits(rng, START, scale);
         Policy {
             id,
             rev: Rev::new(1).unwrap(),
@@ -89,20 +89,20 @@ pub fn policies(rng: &mut Rng) -> Vec<Policy> {
     .into()
 }
 
-/// Limits small enough that every one of them refuses now and then.
-pub fn limits(rng: &mut Rng, now_ms: u64) -> Limits {
+/// Limits small enough that every one of them refuses now and then; those of a scale above 1 leave room for long rate windows.
+pub fn limits(rng: &mut Rng, now_ms: u64, scale: u32) -> Limits {
     let mut limits = Limits::default();
-    if rng.one_in(2) {
-        limits.rpm = Some(u32::try_from(rng.below(30)).unwrap());
+    if rng.one_in(3) {
+        limits.rpm = Some(scale * u32::try_from(rng.below(30)).unwrap());
     }
-    if rng.one_in(2) {
-        limits.tpm = Some(rng.below(3000));
+    if rng.one_in(3) {
+        limits.tpm = Some(u64::from(scale) * rng.below(3000));
     }
-    if rng.one_in(2) {
-        limits.parallel = Some(u32::try_from(1 + rng.below(12)).unwrap());
+    if rng.one_in(3) {
+        limits.parallel = Some(scale * u32::try_from(1 + rng.below(12)).unwrap());
     }
-    if rng.one_in(2) {
-        let max = NanoUsd::new(rng.below(20_000)).unwrap();
+    if rng.one_in(3) {
+        let max = NanoUsd::new(u64::from(scale) * rng.below(20_000)).unwrap();
         limits.budget = Some(Budget {
             max,
             window: window(rng, now_ms),
