@@ -220,7 +220,7 @@ impl Traffic {
     fn apply(&mut self, step: &Step) {
         match step {
             Step::Arrive { stream, capless } if self.running.len() < 12 => {
-                self.arrive(*stream, *capless)
+                self.arrive(*stream, *capless);
             }
             Step::Arrive { .. } => {}
             Step::Progress(which) => {

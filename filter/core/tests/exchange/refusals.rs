@@ -337,7 +337,7 @@ fn routes_that_a_key_may_not_call_are_forbidden_in_both_shapes() {
     ] {
         let mut world = World::new();
         world.key(KEY, |key| {
-            key.allowed_routes = allowed.iter().map(|&route| route.to_owned()).collect()
+            key.allowed_routes = allowed.iter().map(|&route| route.to_owned()).collect();
         });
         let chat = world.chat(HELLO);
         assert_eq!(chat.resumed(), calls, "{allowed:?}");
@@ -645,7 +645,7 @@ fn models_are_listed_from_the_keys_record_as_it_is_now() {
     };
     assert_eq!(list(&mut world), ["gpt-4o", "gpt-3.5-turbo", "embed"]);
     world.key(KEY, |key| {
-        key.models = vec!["gpt-*".to_owned(), "special".to_owned()]
+        key.models = vec!["gpt-*".to_owned(), "special".to_owned()];
     });
     assert_eq!(list(&mut world), ["gpt-4o", "gpt-3.5-turbo", "special"]);
     world.key(KEY, |key| key.models = vec!["no-default-models".to_owned()]);

@@ -1,5 +1,6 @@
 //! What the root context owes to Redis: settlements in batches, repeats, renewals, and what a fail-over takes back.
 
+use contract::id::ReservationId;
 use contract::limits::Limits;
 use contract::resp::Reply;
 use filter_core::clock::Now;
@@ -170,7 +171,15 @@ fn a_reservation_that_was_swept_is_settled_all_the_same() {
     let mut client = world.chat(HELLO);
     world.now += 10_000;
     world.tick();
-    let ids: Vec<_> = vec![id_of(&client, &mut world)];
+    let headers = pairs(&[(":status", "200")]);
+    world.step(
+        &mut client,
+        Event::ResponseHeaders {
+            headers: &headers,
+            end: false,
+        },
+    );
+    let ids = [id_of(&client)];
     world.now += 40_000;
     // Another worker's renewal keeps the partition's beat, and the admin service sweeps.
     let mut other = World::new();
@@ -201,27 +210,13 @@ fn a_reservation_that_was_swept_is_settled_all_the_same() {
     assert_eq!(world.spent(&key_id()), 52_501);
 }
 
-fn id_of(client: &Client, world: &mut World) -> contract::id::ReservationId {
-    let mut copy = Client::new();
-    copy.effects.clone_from(&client.effects);
-    let commands = client.effects.iter().rev().find_map(|effect| match effect {
-        Effect::CallRedis { commands, .. } => Some(commands.clone()),
+/// The id under which a request was admitted.
+fn id_of(client: &Client) -> ReservationId {
+    let id = client.effects.iter().find_map(|effect| match effect {
+        Effect::ResponseHeader { name, value } if name == "x-litellm-call-id" => value.clone(),
         _ => None,
     });
-    // An admission repeated under its id answers `again`; its first argument is the id.
-    let replies = contract::resp::decode_all(&commands.unwrap(), 1).unwrap();
-    let Reply::Array(Some(items)) = &replies[0] else {
-        panic!()
-    };
-    let key = items.iter().find_map(|item| match item {
-        Reply::Bulk(Some(name)) => std::str::from_utf8(name)
-            .ok()?
-            .split_once(":res:")
-            .map(|(_, id)| id.to_owned()),
-        _ => None,
-    });
-    let _ = world;
-    contract::id::ReservationId::parse(&key.unwrap()).unwrap()
+    ReservationId::parse(std::str::from_utf8(&id.unwrap()).unwrap()).unwrap()
 }
 
 #[test]
@@ -352,7 +347,7 @@ fn settlements_survive_any_number_of_failures_in_their_order() {
 fn garbage_in_place_of_an_acknowledgement_acknowledges_nothing() {
     let mut world = world();
     finish(&mut world, 3);
-    let (mut client, ids) = (Client::new(), 1);
+    let mut client = Client::new();
     let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
     world.step(
         &mut client,
@@ -402,7 +397,7 @@ fn garbage_in_place_of_an_acknowledgement_acknowledges_nothing() {
     assert_eq!(
         world.redis.model.figures(&key_id()).in_flight,
         1,
-        "{ids} of the three above"
+        "the one still live"
     );
 }
 

@@ -202,7 +202,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Measure(metric, by) => {
-                    *self.counted.entry(metric.name()).or_default() += by
+                    *self.counted.entry(metric.name()).or_default() += by;
                 }
                 Effect::Log(_, text) => self.logged.push(text.clone()),
                 _ => {}
