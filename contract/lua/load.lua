@@ -32,7 +32,7 @@ for i=1,m do
     s.first_leaves=struct.unpack('>I6',entries[1])
     s.last_leaves=latest
     if s.leaves>0 then s.leaves=math.max(s.leaves,latest) end
-    redis.call('SET',segments,table.concat(entries),'PXAT',F(latest+1000))
+    redis.call('SET',segments,table.concat(entries),'PXAT',F(latest+MARGIN))
   end
   s.spent=tonumber(ARGV[3*i-1]) s.start=tonumber(ARGV[3*i]) s.next=0 s.window=''
   s.seen=now

@@ -21,6 +21,8 @@ local ENTRY='>I6I4I8'
 local ENTRY_SIZE=18
 -- Room below for the segments that a restore puts before those of live requests.
 local FIRST_NUMBER=65536
+-- Keys outlive what they hold by this much, ms: a clock that is set back must not find them gone.
+local MARGIN=60000
 -- Entries of segments that left, kept in front of the second string before it is rewritten.
 local COMPACT=16
 
@@ -71,19 +73,25 @@ end
 -- Drops every segment that left the window.
 local function expire(s,now,key)
   expire_whole(s,now)
-  if s.first<s.number and s.first_leaves<=now then
-    for number,leaves,r,t in closed(s,key) do
-      if leaves>now then s.first=number s.first_leaves=leaves return end
-      s.r=s.r-r s.t=s.t-t
-    end
-    s.r=s.or_ s.t=s.ot s.first=s.number
+  if s.first==s.number or s.first_leaves>now then return end
+  local torn,found=false,false
+  for number,leaves,r,t in closed(s,key) do
+    if leaves>now then s.first=number s.first_leaves=leaves found=true break end
+    if leaves==0 then torn=true end
+    s.r=s.r-r s.t=s.t-t
+  end
+  if not found then s.first=s.number torn=true end
+  if torn then
+    -- Entries are missing: their key expired and the clock went back. What is still there counts.
+    s.r=s.or_ s.t=s.ot
+    for _,_,r,t in closed(s,key) do s.r=s.r+r s.t=s.t+t end
   end
 end
 
 -- Moves the open segment into the second string.
 local function close(s,key)
   local entry=struct.pack(ENTRY,s.leaves,s.or_,s.ot)
-  local gone=F(s.leaves+1000)
+  local gone=F(s.leaves+MARGIN)
   if s.first==s.number then
     s.base=s.number s.first_leaves=s.leaves
     redis.call('SET',key,entry,'PXAT',gone)
@@ -184,7 +192,7 @@ local function store(s,key,segments,now)
   local gone
   if s.n==0 then
     gone=s.spent==0 and now or s.next
-    if gone>0 then gone=math.max(gone,now+RATE_WINDOW+1000,s.leaves,s.last_leaves) end
+    if gone>0 then gone=math.max(gone,now,s.leaves,s.last_leaves)+MARGIN end
   end
   if gone and gone>0 then redis.call('SET',key,head(s),'PXAT',F(gone)) else redis.call('SET',key,head(s)) end
   if s.edits then redis.call('BITFIELD',segments,unpack(s.edits)) end

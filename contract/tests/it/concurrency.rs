@@ -165,23 +165,23 @@ fn forty_clients_get_exactly_the_tokens_of_a_minute() {
 
 #[test]
 fn forty_clients_never_hold_more_slots_than_there_are() {
-    let (held, most, served) = (AtomicI64::new(0), AtomicI64::new(0), AtomicU64::new(0));
+    let (held, most, answered) = (AtomicI64::new(0), AtomicI64::new(0), AtomicU64::new(0));
     let server = at_once(&parallel(5), |client, scopes| {
         for _ in 0..100 {
             let Some(number) = client.admit(0, 0, scopes) else {
                 continue;
             };
             most.fetch_max(held.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            served.fetch_add(1, Ordering::Relaxed);
+            answered.fetch_add(1, Ordering::Relaxed);
             thread::yield_now();
             held.fetch_sub(1, Ordering::SeqCst);
             client.settle(number, 0, 0, scopes);
         }
     });
-    let (most, served) = (most.into_inner(), served.into_inner());
+    let (most, answered) = (most.into_inner(), answered.into_inner());
     assert!(
-        (2..=5).contains(&most) && served > 100,
-        "{most} at once, {served} served"
+        (2..=5).contains(&most) && answered > 100,
+        "{most} at once, {answered} answered"
     );
     assert_eq!(
         figures_of(&server, &key_scope(Limits::default()).id).in_flight,

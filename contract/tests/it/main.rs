@@ -1,5 +1,12 @@
 //! The contract's tests. Those that need Redis start a private `redis-server` (or `valkey-server`) from PATH and stop it again.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what does not go as expected is a failed test"
+)]
+
 mod admission;
 mod budget;
 mod concurrency;

@@ -93,8 +93,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     everywhere(
         "scopes forget their rate window",
-        "now+RATE_WINDOW+1000,s.leaves,s.last_leaves",
-        "now+1000",
+        "math.max(gone,now,s.leaves,s.last_leaves)+MARGIN",
+        "now",
     ),
     mutant(
         "time may go back",

@@ -7,15 +7,15 @@ use contract::price::{ModelPrice, Rates};
 use contract::usage::{Metered, Usage};
 use proptest::prelude::*;
 
-fn pico(price: u64) -> Option<PicoUsdPerUnit> {
-    Some(PicoUsdPerUnit(price))
+const fn pico(price: u64) -> PicoUsdPerUnit {
+    PicoUsdPerUnit(price)
 }
 
 fn base(input: u64, output: u64) -> ModelPrice {
     ModelPrice {
         base: Rates {
-            input: pico(input),
-            output: pico(output),
+            input: Some(pico(input)),
+            output: Some(pico(output)),
             ..Rates::default()
         },
         ..ModelPrice::default()
@@ -60,20 +60,20 @@ fn a_kind_without_a_rate_costs_what_its_fallback_does() {
     assert_eq!(one(|usage| usage.reasoning = 1), 7);
     assert_eq!(one(|usage| usage.audio_output = 1), 7);
     let mut price = base(1000, 7000);
-    price.base.cache_write = pico(3000);
+    price.base.cache_write = Some(pico(3000));
     let usage = Usage {
         cache_write_1h: 1,
         ..Usage::default()
     };
     assert_eq!(cost(&price, usage, None), 3);
-    price.base.cache_write_1h = pico(4000);
+    price.base.cache_write_1h = Some(pico(4000));
     assert_eq!(cost(&price, usage, None), 4);
 }
 
 #[test]
 fn a_request_has_its_own_price_besides_its_tokens() {
     let mut price = base(1000, 1000);
-    price.base.per_request = pico(5000);
+    price.base.per_request = Some(pico(5000));
     assert_eq!(
         cost(
             &price,
@@ -91,7 +91,7 @@ fn a_request_has_its_own_price_besides_its_tokens() {
 fn a_prompt_longer_than_a_threshold_is_dearer_as_a_whole() {
     let mut price = base(1000, 2000);
     let above = |input| Rates {
-        input: pico(input),
+        input: Some(pico(input)),
         ..Rates::default()
     };
     price.above_input_tokens = BTreeMap::from([(10, above(5000)), (20, above(9000))]);
@@ -120,7 +120,7 @@ fn a_prompt_longer_than_a_threshold_is_dearer_as_a_whole() {
 fn a_tier_changes_the_rates_it_names_and_an_unknown_one_none() {
     let mut price = base(1000, 2000);
     let flex = Rates {
-        output: pico(500),
+        output: Some(pico(500)),
         ..Rates::default()
     };
     price.service_tier = BTreeMap::from([("flex".to_owned(), flex)]);
@@ -140,7 +140,7 @@ fn a_model_without_rates_is_unknown_and_one_of_zero_is_free() {
     assert!(!ModelPrice::default().is_known());
     assert!(base(0, 0).is_known());
     let per_request = Rates {
-        per_request: pico(1),
+        per_request: Some(pico(1)),
         ..Rates::default()
     };
     assert!(
@@ -151,7 +151,7 @@ fn a_model_without_rates_is_unknown_and_one_of_zero_is_free() {
         .is_known()
     );
     let output_only = Rates {
-        output: pico(1),
+        output: Some(pico(1)),
         ..Rates::default()
     };
     assert!(
@@ -225,14 +225,14 @@ fn a_price_survives_json() {
     price.above_input_tokens = BTreeMap::from([(
         200_000,
         Rates {
-            input: pico(3),
+            input: Some(pico(3)),
             ..Rates::default()
         },
     )]);
     price.service_tier = BTreeMap::from([(
         "flex".to_owned(),
         Rates {
-            output: pico(4),
+            output: Some(pico(4)),
             ..Rates::default()
         },
     )]);

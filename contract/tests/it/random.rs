@@ -51,5 +51,7 @@ fn a_hundred_thousand_random_steps_agree_with_the_model() {
         }
     }
     println!("{total:?}");
-    total.assert_everything_happened();
+    if seeds.len() > 1 {
+        total.assert_everything_happened();
+    }
 }

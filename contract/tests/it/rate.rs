@@ -3,7 +3,7 @@
 use contract::limits::{Denial, LimitKind, Limits};
 use contract::script::{AdmitAnswer, Remaining};
 
-use crate::ledger::{START, key_scope, on_both_ledgers, rpm, tpm};
+use crate::ledger::{Ledger as _, START, key_scope, on_both_ledgers, rpm, tpm};
 
 fn denial(answer: AdmitAnswer) -> Denial {
     match answer {
@@ -171,4 +171,21 @@ on_both_ledgers! {
         book.ledger.set_clock(START + 60_000);
         book.must_admit(3, 0, 0, &scopes);
     }
+}
+
+#[test]
+fn counts_recover_when_the_segments_key_was_lost() {
+    let mut book = crate::ledger::Book::new(crate::lua_ledger::LuaLedger::start());
+    let scopes = [key_scope(tpm(1000))];
+    for number in 0..6 {
+        book.must_admit(number, 100, 0, &scopes);
+        book.pass(300);
+    }
+    let key = contract::redis_key::segments(crate::ledger::P0, &scopes[0].id);
+    book.ledger.connection.words(&format!("DEL {key}"));
+    book.must_admit(6, 100, 0, &scopes);
+    // Segments 0 to 4 are lost, 5 and 6 are there. Until the window moves on, what was counted counts.
+    assert_eq!(denial(book.admit(7, 1000, 0, &scopes)).used, 700);
+    book.ledger.set_clock(START + 60_000);
+    assert_eq!(denial(book.admit(7, 1000, 0, &scopes)).used, 200);
 }

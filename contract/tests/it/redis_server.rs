@@ -84,7 +84,7 @@ impl Connection {
         self.socket
             .write_all(commands)
             .expect("redis takes commands");
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         while self.decoder.waiting() < replies {
             let size = self.socket.read(&mut buffer).expect("redis answers");
             assert!(size > 0, "redis closed the connection");

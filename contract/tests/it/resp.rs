@@ -60,7 +60,9 @@ fn print(reply: &Reply, out: &mut Vec<u8>) {
         }
         Reply::Array(Some(items)) => {
             head(out, format!("*{}\r\n", items.len()));
-            items.iter().for_each(|item| print(item, out));
+            for item in items {
+                print(item, out);
+            }
         }
     }
 }
@@ -200,9 +202,9 @@ fn size_depth_and_elements_are_bounded() {
 
 #[test]
 fn many_replies_in_one_stream_are_bounded_one_by_one() {
-    let reply = [b"$65536\r\n", &[b'x'; 65_536][..], b"\r\n"].concat();
+    let reply = [b"$8192\r\n", &[b'x'; 8192][..], b"\r\n"].concat();
     let mut decoder = Decoder::default();
-    for _ in 0..200 {
+    for _ in 0..1600 {
         decoder.push(&reply).unwrap();
         assert_eq!(decoder.waiting(), 1);
         assert!(decoder.next_reply().is_some());
@@ -234,7 +236,9 @@ proptest! {
         replies in prop::collection::vec(reply(), 0..6), size in 1_usize..50,
     ) {
         let mut bytes = Vec::new();
-        replies.iter().for_each(|reply| print(reply, &mut bytes));
+        for reply in &replies {
+            print(reply, &mut bytes);
+        }
         prop_assert_eq!(decode_all(&bytes, replies.len()), Ok(replies.clone()));
         prop_assert_eq!(decode_in_pieces(&bytes, size), (replies, None));
     }

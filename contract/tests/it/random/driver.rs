@@ -177,14 +177,14 @@ impl Driver {
         self.compare_state()
     }
 
-    fn compare<C: Call>(&mut self, call: &C, expected: C::Answer) -> Result<C::Answer, String>
+    fn compare<C>(&mut self, call: &C, expected: &C::Answer) -> Result<C::Answer, String>
     where
-        C: std::fmt::Debug,
+        C: Call + std::fmt::Debug,
         C::Answer: PartialEq + std::fmt::Debug,
     {
         self.last_call = format!("{call:?} at {}", self.clock_ms);
         match self.lua.try_call(call) {
-            Ok(answer) if answer == expected => Ok(answer),
+            Ok(answer) if answer == *expected => Ok(answer),
             answer => Err(format!(
                 "{}\n redis: {answer:?}\n model: {expected:?}",
                 self.last_call
@@ -253,7 +253,7 @@ impl Driver {
             body: b"{\"reserved\":true}",
         };
         let expected = self.model.admit(self.clock_ms, &call);
-        let answer = self.compare(&call, expected)?;
+        let answer = self.compare(&call, &expected)?;
         self.old.push(id);
         self.count_admission(&answer);
         if let AdmitAnswer::Admitted {
@@ -280,12 +280,12 @@ impl Driver {
     fn assert_true_window(&self, scopes: &[ScopeLimits<'_>], now_ms: u64) -> Result<(), String> {
         for scope in scopes {
             let (requests, tokens) = self.model.true_window(scope.id, now_ms);
-            let over_rpm = scope
+            let too_many = scope
                 .limits
                 .rpm
                 .is_some_and(|rpm| requests > u64::from(rpm));
-            let over_tpm = scope.limits.tpm.is_some_and(|tpm| tokens > tpm);
-            if over_rpm || over_tpm {
+            let too_much = scope.limits.tpm.is_some_and(|tpm| tokens > tpm);
+            if too_many || too_much {
                 let limits = scope.limits;
                 return Err(format!(
                     "{requests} requests and {tokens} tokens in a minute of {limits:?}"
@@ -391,7 +391,7 @@ impl Driver {
             items: &items,
         };
         let expected = self.model.settle(self.clock_ms, &call);
-        match self.compare(&call, expected)? {
+        match self.compare(&call, &expected)? {
             SettleAnswer::Done { watermark, .. } if watermark > known => self.coverage.settled += 1,
             SettleAnswer::Done { .. } => self.coverage.gaps += u64::from(first > known + 1),
             SettleAnswer::NotReady => {}
@@ -418,7 +418,7 @@ impl Driver {
             ids: &ids,
         };
         let expected = self.model.release(self.clock_ms, &call);
-        self.compare(&call, expected).map(drop)
+        self.compare(&call, &expected).map(drop)
     }
 
     fn renew(&mut self) -> Result<(), String> {
@@ -466,7 +466,7 @@ impl Driver {
             items: &items,
         };
         let expected = self.model.renew(self.clock_ms, &call);
-        let answer = self.compare(&call, expected)?;
+        let answer = self.compare(&call, &expected)?;
         self.coverage.lost += u64::try_from(answer.lost.len()).unwrap();
         self.coverage.renewed += 1;
         Ok(())
@@ -487,7 +487,7 @@ impl Driver {
         let expected = self.model.sweep(self.clock_ms, &call);
         if let SweepAnswer::Done {
             charged, released, ..
-        } = self.compare(&call, expected)?
+        } = self.compare(&call, &expected)?
         {
             self.coverage.swept_charged += u64::try_from(charged.len()).unwrap();
             self.coverage.swept_released += u64::try_from(released.len()).unwrap();
@@ -561,7 +561,7 @@ impl Driver {
     fn put(&mut self, values: &[(String, Vec<u8>)]) -> Result<(), String> {
         let call = Put { values };
         let expected = self.model.put(&call);
-        self.compare(&call, expected).map(drop)
+        self.compare(&call, &expected).map(drop)
     }
 
     fn publish_all(&mut self) -> Result<(), String> {
@@ -586,7 +586,7 @@ impl Driver {
             ready: &ready,
         };
         let expected = self.model.open(&call);
-        self.compare(&call, expected).map(drop)
+        self.compare(&call, &expected).map(drop)
     }
 
     /// Or fail to, with an older one.
@@ -666,7 +666,7 @@ impl Driver {
                 watermarks: &watermarks,
             };
             let expected = self.model.load(self.clock_ms, &call);
-            self.compare(&call, expected)?;
+            self.compare(&call, &expected)?;
             self.compare_state()?;
         }
         let later = self.rng.below(2) * 10_000;
@@ -708,7 +708,7 @@ impl Driver {
             .map(|policy| redis_key::scope(P0, &policy.id))
             .collect();
         let mut names: Vec<&[u8]> = vec![b"MGET"];
-        names.extend(keys.iter().map(|key| key.as_bytes()));
+        names.extend(keys.iter().map(String::as_bytes));
         encode_command(&mut commands, &names);
         encode_command(&mut commands, &[b"XLEN", redis_key::spend(P0).as_bytes()]);
         encode_command(
