@@ -115,9 +115,9 @@ async fn run(command: &Command, log: &Path, client: &Client) -> Result<(Process,
     Ok((process, url))
 }
 
-/// The first `http://host:port` of a line.
+/// `http://host:port` of the line that says where it listens.
 fn url_in(line: &str) -> Option<String> {
-    let rest = &line[line.find("http://")?..];
+    let (_, rest) = line.split_once("listening on ")?;
     let end = rest
         .find(|end: char| end.is_whitespace() || end == '"' || end == ',')
         .unwrap_or(rest.len());
