@@ -42,6 +42,9 @@ pub struct Options {
     /// Number of ledger partitions: 1 on a standalone Redis.
     #[arg(long, value_name = "N")]
     pub partitions: Option<u16>,
+    /// Model prices instead of those that the program ships with.
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
     /// Development on this machine: a short master key is accepted.
     #[arg(long)]
     pub dev: bool,
@@ -64,6 +67,8 @@ pub struct Config {
     pub master_key: VirtualKey,
     /// Development mode.
     pub dev: bool,
+    /// The file of model prices, if it is not the one shipped.
+    pub prices: Option<PathBuf>,
     /// `model_list` as written.
     pub model_list: Vec<Value>,
     /// What the filter is told about the proxy as a whole; models and access groups are the catalogue's to fill in.

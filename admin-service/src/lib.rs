@@ -19,4 +19,5 @@ pub mod publish;
 pub mod request;
 pub mod router;
 pub mod routes;
+pub mod serve;
 pub mod store;

@@ -1,3 +1,80 @@
-//! The admin service's program.
+//! The admin service's program: reads its configuration, serves until SIGTERM or SIGINT.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tollkeeper_admin::clock::Clock;
+use tollkeeper_admin::config::{Config, Environment, Options};
+use tollkeeper_admin::serve::Service;
+use tracing_subscriber::EnvFilter;
+
+/// Keeps people, keys and policy, publishes them to Redis, and keeps the spend ledger.
+#[derive(Debug, Parser)]
+#[command(name = "tollkeeper-admin", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves; the same as no command.
+    Serve(Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let program = Program::parse();
+    let options = match program.command {
+        Some(Command::Serve(options)) => options,
+        None => program.options,
+    };
+    match run(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<(), String> {
+    let config = Config::load(options, Environment::of_process()).map_err(|error| error.to_string())?;
+    let stop = stop_signal()?;
+    let service = Service::start(config, Clock::System).await.map_err(|error| error.to_string())?;
+    // Whoever started this waits for the line.
+    let line = writeln!(std::io::stdout(), "listening on http://{}", service.address());
+    line.map_err(|error| format!("cannot write to standard output: {error}"))?;
+    stop.await;
+    tracing::info!("stopping");
+    service.stop().await;
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT; both are caught from here on.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot catch signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::section::Section;
 use super::{Config, ConfigError, Environment, Options, known, master_key};
 use crate::domain::budget_window::{WindowRules, duration_us};
+use crate::error::ApiError;
+use crate::request::{Body, GENERATE_KEY};
 
 /// `default_key_generate_params`: what a new key has where the request says nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,11 +84,7 @@ pub(super) fn read(
         proxy.apply_user_budget_to_team_keys = flag;
     }
     let windows = windows(&mut litellm)?;
-    let key_defaults = KeyDefaults(
-        litellm
-            .read("default_key_generate_params", "a mapping", |value| value.as_object().cloned())?
-            .unwrap_or_default(),
-    );
+    let key_defaults = key_defaults(&mut litellm)?;
     let key_bounds = key_bounds(&mut litellm, &mut warnings)?;
     let user_defaults = user_defaults(&mut litellm, &mut warnings)?;
 
@@ -123,6 +121,7 @@ pub(super) fn read(
         partitions,
         master_key: master_key(key, options.dev)?,
         dev: options.dev,
+        prices: options.prices.clone().or(environment.get("TOLLKEEPER_MODEL_PRICES")?.map(Into::into)),
         model_list,
         proxy,
         windows,
@@ -174,6 +173,29 @@ fn windows(litellm: &mut Section<'_>) -> Result<WindowRules, ConfigError> {
         rules.reset_time = reset_time;
     }
     Ok(rules)
+}
+
+fn key_defaults(litellm: &mut Section<'_>) -> Result<KeyDefaults, ConfigError> {
+    const NAME: &str = "default_key_generate_params";
+    let path = litellm.path(NAME);
+    let map = litellm.read(NAME, "a mapping", |value| value.as_object().cloned())?;
+    let map = map.unwrap_or_default();
+    match Body::from_map(map.clone(), GENERATE_KEY) {
+        Ok(body) => match body.ignored.first() {
+            None => Ok(KeyDefaults(map)),
+            Some(unknown) => {
+                let path = format!("{path}.{unknown}");
+                Err(ConfigError::new(path, "expected a field of /key/generate"))
+            }
+        },
+        Err(ApiError::Invalid(problems)) => {
+            let first = problems.first();
+            let field = first.map_or_else(String::new, |problem| format!("{:?}", problem.loc));
+            let msg = first.map_or_else(String::new, |problem| problem.msg.clone());
+            Err(ConfigError::new(path, format!("{msg} {field}")))
+        }
+        Err(_) => Err(ConfigError::new(path, "expected fields of /key/generate")),
+    }
 }
 
 fn key_bounds(litellm: &mut Section<'_>, warnings: &mut Vec<String>) -> Result<KeyBounds, ConfigError> {
