@@ -14,6 +14,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+mod decimal;
 pub mod id;
 pub mod limits;
 pub mod model;

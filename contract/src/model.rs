@@ -5,6 +5,7 @@
 
 mod admit;
 mod lease;
+mod rate_window;
 mod restore;
 mod scope;
 mod settle;
@@ -128,7 +129,7 @@ impl Model {
     pub fn true_window(&self, scope: &RecordId, now_ms: u64) -> (u64, u64) {
         self.scopes
             .get(scope)
-            .map(|scope| scope.true_window(now_ms))
+            .map(|scope| scope.rate.true_sums(now_ms))
             .unwrap_or_default()
     }
 

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::decimal::Digits;
 use crate::id::{KeyId, ReservationId, TeamId, UserId};
 use crate::virtual_key::KeyHash;
 
@@ -94,69 +95,84 @@ fn named(prefix: &str, id: &str) -> String {
     name
 }
 
+/// `tk:{<letter><number>}:<kind><name>`
+fn tagged(letter: char, partition: Partition, kind: &str, name: &str) -> String {
+    let room = 14_usize
+        .saturating_add(kind.len())
+        .saturating_add(name.len());
+    let mut key = String::with_capacity(room);
+    key.push_str("tk:{");
+    key.push(letter);
+    key.push_str(Digits::new(u64::from(partition.0), 1).as_str());
+    key.push_str("}:");
+    key.push_str(kind);
+    key.push_str(name);
+    key
+}
+
 /// Opens a partition; absent means `not_ready`.
 pub fn ready(p: Partition) -> String {
-    format!("tk:{{p{}}}:ready", p.0)
+    tagged('p', p, "ready", "")
 }
 
 /// A record: [`crate::records::Versioned`] [`crate::records::Record`].
 pub fn record(p: Partition, id: &RecordId) -> String {
-    format!("tk:{{p{}}}:rec:{id}", p.0)
+    tagged('p', p, "rec:", id.as_str())
 }
 
 /// A scope's header: window totals, in flight, spent, held, window start, open segment.
 pub fn scope(p: Partition, id: &RecordId) -> String {
-    format!("tk:{{p{}}}:sc:{id}", p.0)
+    tagged('p', p, "sc:", id.as_str())
 }
 
 /// A scope's closed rate segments.
 pub fn segments(p: Partition, id: &RecordId) -> String {
-    format!("tk:{{p{}}}:sg:{id}", p.0)
+    tagged('p', p, "sg:", id.as_str())
 }
 
 /// A reservation.
 pub fn reservation(p: Partition, id: &ReservationId) -> String {
-    format!("tk:{{p{}}}:res:{id}", p.0)
+    tagged('p', p, "res:", &id.to_string())
 }
 
 /// Deadlines of live reservations (ZSET: id → Redis time in ms).
 pub fn deadlines(p: Partition) -> String {
-    format!("tk:{{p{}}}:deadlines", p.0)
+    tagged('p', p, "deadlines", "")
 }
 
 /// Redis time of the last renewal that the partition saw.
 pub fn beat(p: Partition) -> String {
-    format!("tk:{{p{}}}:beat", p.0)
+    tagged('p', p, "beat", "")
 }
 
 /// Settlement watermarks (HASH: worker → last sequence).
 pub fn watermarks(p: Partition) -> String {
-    format!("tk:{{p{}}}:wm", p.0)
+    tagged('p', p, "wm", "")
 }
 
 /// The spend stream, filter → ledger.
 pub fn spend(p: Partition) -> String {
-    format!("tk:{{p{}}}:spend", p.0)
+    tagged('p', p, "spend", "")
 }
 
 /// Opens an index slot.
 pub fn index_ready(i: Partition) -> String {
-    format!("tk:{{i{}}}:ready", i.0)
+    tagged('i', i, "ready", "")
 }
 
 /// Where a virtual key's hash leads: [`crate::records::IndexEntry`].
 pub fn index(i: Partition, hash: &KeyHash) -> String {
-    format!("tk:{{i{}}}:ix:{hash}", i.0)
+    tagged('i', i, "ix:", &hash.to_string())
 }
 
 /// A model: [`crate::records::Versioned`] [`crate::records::ModelRecord`].
 pub fn model(i: Partition, name: &str) -> String {
-    format!("tk:{{i{}}}:model:{name}", i.0)
+    tagged('i', i, "model:", name)
 }
 
 /// Proxy-wide settings, in every index slot: [`crate::records::Versioned`] [`crate::records::ProxySettings`].
 pub fn settings(i: Partition) -> String {
-    format!("tk:{{i{}}}:settings", i.0)
+    tagged('i', i, "settings", "")
 }
 
 /// Every index entry, as SCAN matches names.

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::decimal;
+
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -41,14 +43,14 @@ pub fn encode_command(out: &mut Vec<u8>, args: &[&[u8]]) {
 /// Appends the head of a command of `args` arguments.
 pub(crate) fn encode_head(out: &mut Vec<u8>, args: usize) {
     out.push(b'*');
-    out.extend_from_slice(args.to_string().as_bytes());
+    out.extend_from_slice(decimal::of_length(args).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends one argument.
 pub(crate) fn encode_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'$');
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
+    out.extend_from_slice(decimal::of_length(bytes.len()).as_bytes());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");

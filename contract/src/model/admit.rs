@@ -1,6 +1,7 @@
 //! Admission: every limit of every scope, then all of it or nothing.
 
-use super::scope::{Entry, Need, Scope};
+use super::rate_window::Entry;
+use super::scope::{Need, Scope};
 use super::{Held, HeldScope, Model, Reservation};
 use crate::limits::{LimitKind, Limits};
 use crate::records::Ready;
@@ -93,7 +94,7 @@ impl Model {
                 let latest_ms = now_ms.saturating_add(call.travel_ms);
                 let leaves_ms = latest_ms.saturating_add(RATE_WINDOW_MS);
                 let new = self.new_place();
-                scope.count(
+                scope.rate.count(
                     now_ms,
                     Entry {
                         place: new,

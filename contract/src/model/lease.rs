@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::scope::Entry;
+use super::rate_window::Entry;
 use super::{Held, HeldScope, Model, Reservation};
 use crate::id::ReservationId;
 use crate::redis_key::RecordId;
@@ -27,7 +27,7 @@ impl Model {
                 scope.seen_ms = now_ms;
                 scope.free(held.cost.get());
                 if let Some(place) = *place {
-                    scope.withdraw(place);
+                    scope.rate.withdraw(place);
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Model {
             if is_rated && counts_until_ms > now_ms {
                 let leaves_ms = now_ms.saturating_add(RATE_WINDOW_MS);
                 let latest_ms = item.admitted_ms.saturating_add(MAX_TRAVEL_MS).min(now_ms);
-                scope.count(
+                scope.rate.count(
                     now_ms,
                     Entry {
                         place: new,

@@ -1,7 +1,7 @@
 //! Publication, and restoring what the ledger knows.
 
 use super::Model;
-use super::scope::{Counted, Segment};
+use super::rate_window::{Counted, Segment};
 use crate::records::Ready;
 use crate::script::{
     Load, LoadAnswer, LoadScope, MAX_TOKENS, MAX_TRAVEL_MS, Open, Put, SEGMENT_MS,
@@ -47,22 +47,7 @@ impl Model {
         for loaded in call.scopes {
             let scope = self.scope(loaded.id);
             let now_ms = clock_ms.max(scope.seen_ms);
-            scope.expire_segments(now_ms);
-            let restored = segments(loaded);
-            let restored = restored
-                .into_iter()
-                .filter(|segment| segment.leaves_ms > now_ms);
-            let kept = scope.segments.drain(..).filter(|segment| !segment.restored);
-            scope.segments = restored
-                .collect::<Vec<_>>()
-                .into_iter()
-                .chain(kept.collect::<Vec<_>>())
-                .collect();
-            let mut latest_ms = 0;
-            for segment in &mut scope.segments {
-                latest_ms = segment.leaves_ms.max(latest_ms);
-                segment.leaves_ms = latest_ms;
-            }
+            scope.rate.restore(segments(loaded), now_ms);
             scope.spent = loaded.spent.get();
             scope.start_ms = loaded.window_start_ms;
             scope.next_ms = None;

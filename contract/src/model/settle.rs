@@ -68,7 +68,7 @@ impl Model {
                     scope.free(held.cost.get());
                     scope.spend(cost);
                     if let Some(place) = *place {
-                        scope.correct(place, item.tokens.min(MAX_TOKENS));
+                        scope.rate.correct(place, item.tokens.min(MAX_TOKENS));
                     }
                 }
                 self.reservations.remove(&item.id);

@@ -120,8 +120,8 @@ impl Call for Admit<'_> {
         argv.key(&redis_key::watermarks(p));
         argv.text(&self.id.to_string());
         argv.text(self.worker);
-        argv.text(&format!("{:05}", self.partitions));
-        argv.text(&self.catalogue.to_string());
+        argv.partitions(self.partitions);
+        argv.rev(self.catalogue);
         argv.number(self.not_after_ms);
         argv.number(self.travel_ms);
         argv.number(self.tokens.min(MAX_TOKENS));
@@ -130,7 +130,7 @@ impl Call for Admit<'_> {
         argv.count(self.records.len());
         argv.count(self.scopes.len());
         for (_, rev) in self.records {
-            argv.text(&rev.to_string());
+            argv.rev(*rev);
         }
         for scope in self.scopes {
             argv.limits(scope.limits);

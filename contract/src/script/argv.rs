@@ -1,6 +1,8 @@
 //! Builds one EVALSHA or EVAL command: keys first, then arguments.
 
 use super::{By, Script};
+use crate::decimal::{self, Digits};
+use crate::id::Rev;
 use crate::limits::Limits;
 use crate::resp::{encode_bulk, encode_head};
 use crate::window::BudgetWindow;
@@ -38,11 +40,21 @@ impl Argv {
     }
 
     pub(super) fn number(&mut self, arg: u64) {
-        self.text(&arg.to_string());
+        self.bytes(Digits::new(arg, 1).as_bytes());
     }
 
     pub(super) fn count(&mut self, arg: usize) {
-        self.text(&arg.to_string());
+        self.bytes(decimal::of_length(arg).as_bytes());
+    }
+
+    /// Sixteen digits.
+    pub(super) fn rev(&mut self, rev: Rev) {
+        self.bytes(Digits::new(rev.get(), 16).as_bytes());
+    }
+
+    /// P as the marker carries it: five digits.
+    pub(super) fn partitions(&mut self, partitions: u16) {
+        self.bytes(Digits::new(u64::from(partitions), 5).as_bytes());
     }
 
     /// A limit, `-1` where there is none.
@@ -87,7 +99,7 @@ impl Argv {
                 encode_bulk(out, script.source().as_bytes());
             }
         }
-        encode_bulk(out, self.key_count.to_string().as_bytes());
+        encode_bulk(out, decimal::of_length(self.key_count).as_bytes());
         out.extend_from_slice(&self.keys);
         out.extend_from_slice(&self.args);
     }
@@ -95,17 +107,27 @@ impl Argv {
 
 /// A budget window as scope headers store it: `L` (never rolls, or no budget), `F<anchor>,<every>` or `C<boundary>,<boundary>…`.
 pub(super) fn window(window: Option<&BudgetWindow>) -> String {
+    let mut text = String::with_capacity(32);
     match window {
-        None | Some(BudgetWindow::Lifetime) => "L".to_owned(),
+        None | Some(BudgetWindow::Lifetime) => text.push('L'),
         Some(BudgetWindow::Fixed {
             anchor_ms,
             every_ms,
         }) => {
-            format!("F{anchor_ms},{}", (*every_ms).max(1))
+            text.push('F');
+            text.push_str(Digits::new(*anchor_ms, 1).as_str());
+            text.push(',');
+            text.push_str(Digits::new((*every_ms).max(1), 1).as_str());
         }
         Some(BudgetWindow::Calendar(boundaries)) => {
-            let boundaries: Vec<String> = boundaries.iter().map(u64::to_string).collect();
-            format!("C{}", boundaries.join(","))
+            text.push('C');
+            for (index, boundary) in boundaries.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(Digits::new(*boundary, 1).as_str());
+            }
         }
     }
+    text
 }

@@ -99,7 +99,7 @@ impl Call for Settle<'_> {
         argv.key(&redis_key::deadlines(p));
         argv.key(&redis_key::spend(p));
         argv.key(&redis_key::watermarks(p));
-        argv.text(&format!("{:05}", self.partitions));
+        argv.partitions(self.partitions);
         argv.text(self.worker);
         argv.number(self.first_sequence);
         argv.count(self.items.len());
