@@ -24,7 +24,12 @@ impl App {
     /// Puts the parts together.
     pub fn new(config: Config, store: Store, health: Health) -> Self {
         let master = config.master_key.hash();
-        Self { config: Arc::new(config), store, health, master }
+        Self {
+            config: Arc::new(config),
+            store,
+            health,
+            master,
+        }
     }
 
     /// The hash by which the master key is known.

@@ -142,12 +142,28 @@ impl Caller {
         from: String,
     ) -> Result<Self, ApiError> {
         let standing = keys::standing(&app.store, &hash.to_string()).await?;
-        let Standing { token, user_id, team_id, allowed_routes, role, .. } = match standing {
+        let Standing {
+            token,
+            user_id,
+            team_id,
+            allowed_routes,
+            role,
+            ..
+        } = match standing {
             None => return Err(Refusal::UnknownKey.into()),
             Some(standing) => check(standing, display, app.store.clock().now_us())?,
         };
         let role = Role::parse(role.as_deref());
-        Ok(Self { role, user_id, key: CallerKey::Virtual { token, team_id, allowed_routes }, from })
+        Ok(Self {
+            role,
+            user_id,
+            key: CallerKey::Virtual {
+                token,
+                team_id,
+                allowed_routes,
+            },
+            from,
+        })
     }
 
     /// The user for messages; LiteLLM prints Python's `None`.
@@ -186,9 +202,17 @@ fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, Ref
         return Err(Refusal::KeyBlocked);
     }
     if let Some(expires) = standing.expires.filter(|expires| *expires <= now_us) {
-        let shown = |us| date(us).map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string());
+        let shown = |us| {
+            date(us).map_or_else(String::new, |at| {
+                at.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string()
+            })
+        };
         let (expired, now) = (shown(expires), shown(now_us));
-        return Err(Refusal::KeyExpired { display: display.to_owned(), expired, now });
+        return Err(Refusal::KeyExpired {
+            display: display.to_owned(),
+            expired,
+            now,
+        });
     }
     if standing.user_blocked {
         return Err(Refusal::UserBlocked(standing.user_id.unwrap_or_default()));
@@ -211,10 +235,19 @@ fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, Refusa
         }
         for value in headers.get_all(header::AUTHORIZATION) {
             let bytes = value.as_bytes();
-            found.push(authorization(bytes).ok_or(Refusal::MalformedCredential)?.to_vec());
+            found.push(
+                authorization(bytes)
+                    .ok_or(Refusal::MalformedCredential)?
+                    .to_vec(),
+            );
         }
         for name in PLAIN {
-            found.extend(headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()));
+            found.extend(
+                headers
+                    .get_all(name)
+                    .iter()
+                    .map(|value| value.as_bytes().to_vec()),
+            );
         }
     }
     found.retain(|secret| !secret.is_empty());

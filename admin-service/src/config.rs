@@ -27,16 +27,16 @@ pub struct Options {
     /// LiteLLM's config.yaml.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// postgres://… or sqlite:PATH; else DATABASE_URL, else sqlite:tollkeeper.db.
+    /// `postgres://…` or `sqlite:PATH`; else `DATABASE_URL`, else `sqlite:tollkeeper.db`.
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
-    /// redis://… or rediss://…; else REDIS_URL, else REDIS_HOST and its companions, else redis://127.0.0.1:6379.
+    /// `redis://…` or `rediss://…`; else `REDIS_URL`, else `REDIS_HOST` and its companions, else `redis://127.0.0.1:6379`.
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
-    /// The master key; better given by LITELLM_MASTER_KEY or LITELLM_MASTER_KEY_FILE.
+    /// The master key; better given by `LITELLM_MASTER_KEY` or `LITELLM_MASTER_KEY_FILE`.
     #[arg(long, value_name = "KEY")]
     pub master_key: Option<String>,
     /// Number of ledger partitions: 1 on a standalone Redis.
@@ -91,7 +91,10 @@ pub struct Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("listen", &self.listen).field("dev", &self.dev).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("dev", &self.dev)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +109,10 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(path: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { path: path.into(), expected: expected.into() }
+        Self {
+            path: path.into(),
+            expected: expected.into(),
+        }
     }
 }
 
@@ -123,7 +129,10 @@ impl Config {
     pub fn load(options: &Options, environment: Environment) -> Result<Self, ConfigError> {
         let text = match &options.config {
             Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                ConfigError::new(path.display().to_string(), format!("expected a readable file ({error})"))
+                ConfigError::new(
+                    path.display().to_string(),
+                    format!("expected a readable file ({error})"),
+                )
             })?,
             None => String::new(),
         };
@@ -131,7 +140,11 @@ impl Config {
     }
 
     /// The same from the file's text.
-    pub fn parse(text: &str, options: &Options, environment: Environment) -> Result<Self, ConfigError> {
+    pub fn parse(
+        text: &str,
+        options: &Options,
+        environment: Environment,
+    ) -> Result<Self, ConfigError> {
         settings::read(text, options, environment)
     }
 }
@@ -141,13 +154,22 @@ fn master_key(text: Option<String>, dev: bool) -> Result<VirtualKey, ConfigError
     const WHERE: &str = "LITELLM_MASTER_KEY (or general_settings.master_key)";
     let make = "make one with: echo sk-$(openssl rand -hex 32)";
     let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Err(ConfigError::new(WHERE, format!("expected a master key; {make}")));
+        return Err(ConfigError::new(
+            WHERE,
+            format!("expected a master key; {make}"),
+        ));
     };
     if text.len() < 32 && !dev {
-        return Err(ConfigError::new(WHERE, format!("expected at least 32 characters outside --dev; {make}")));
+        return Err(ConfigError::new(
+            WHERE,
+            format!("expected at least 32 characters outside --dev; {make}"),
+        ));
     }
     VirtualKey::parse(text.as_bytes()).ok_or_else(|| {
-        ConfigError::new(WHERE, "expected sk- and at most 256 visible ASCII characters other than comma")
+        ConfigError::new(
+            WHERE,
+            "expected sk- and at most 256 visible ASCII characters other than comma",
+        )
     })
 }
 

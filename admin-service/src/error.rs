@@ -89,7 +89,14 @@ pub struct Wire {
 impl Wire {
     /// `{"error":…}` with a type.
     pub fn error(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, shape: Shape::Error { kind, param: None, message: message.into() } }
+        Self {
+            status,
+            shape: Shape::Error {
+                kind,
+                param: None,
+                message: message.into(),
+            },
+        }
     }
 
     /// The same, naming the parameter at fault.
@@ -99,32 +106,49 @@ impl Wire {
         param: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        let shape =
-            Shape::Error { kind, param: Some(param.into()), message: message.into() };
+        let shape = Shape::Error {
+            kind,
+            param: Some(param.into()),
+            message: message.into(),
+        };
         Self { status, shape }
     }
 
     /// LiteLLM prints a Python dictionary into the message where its handlers raise one.
     pub fn python(status: StatusCode, kind: &'static str, key: &str, message: &str) -> Self {
         let quote = if message.contains('\'') { '"' } else { '\'' };
-        Self::error(status, kind, format!("{{'{key}': {quote}{message}{quote}}}"))
+        Self::error(
+            status,
+            kind,
+            format!("{{'{key}': {quote}{message}{quote}}}"),
+        )
     }
 
     /// `{"detail": "…"}`.
     pub fn detail(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, shape: Shape::Detail(Value::String(message.into())) }
+        Self {
+            status,
+            shape: Shape::Detail(Value::String(message.into())),
+        }
     }
 
     /// `{"detail": {"error": "…"}}`.
     pub fn detail_error(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, shape: Shape::Detail(json!({ "error": message.into() })) }
+        Self {
+            status,
+            shape: Shape::Detail(json!({ "error": message.into() })),
+        }
     }
 }
 
 impl IntoResponse for Wire {
     fn into_response(self) -> Response {
         let body = match self.shape {
-            Shape::Error { kind, param, message } => json!({"error": {
+            Shape::Error {
+                kind,
+                param,
+                message,
+            } => json!({"error": {
                 "message": message, "type": kind, "param": param,
                 "code": self.status.as_u16().to_string(),
             }}),
@@ -140,7 +164,11 @@ impl IntoResponse for ApiError {
             Self::Refused(refusal) => refusal.wire().into_response(),
             Self::Invalid(problems) => {
                 let detail: Vec<Value> = problems.iter().map(Problem::to_json).collect();
-                (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": detail }))).into_response()
+                (
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    Json(json!({ "detail": detail })),
+                )
+                    .into_response()
             }
             Self::Store(StoreError::Unavailable(why)) => {
                 let id = logged("the database is unavailable", &why);
@@ -150,7 +178,9 @@ impl IntoResponse for ApiError {
                     "The database is not available at the moment. Nothing was changed; try again.",
                     &id,
                 );
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 response
             }
             Self::Store(
@@ -164,7 +194,12 @@ impl IntoResponse for ApiError {
 fn broken(why: &str) -> Response {
     let id = logged("a request failed inside", why);
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    internal(status, "internal_server_error", "Internal server error", &id)
+    internal(
+        status,
+        "internal_server_error",
+        "Internal server error",
+        &id,
+    )
 }
 
 fn logged(what: &'static str, why: &str) -> String {
@@ -176,7 +211,9 @@ fn logged(what: &'static str, why: &str) -> String {
 fn internal(status: StatusCode, kind: &'static str, message: &str, id: &str) -> Response {
     let mut response = Wire::error(status, kind, message).into_response();
     if let Ok(id) = HeaderValue::from_str(id) {
-        response.headers_mut().insert("x-tollkeeper-correlation-id", id);
+        response
+            .headers_mut()
+            .insert("x-tollkeeper-correlation-id", id);
     }
     response
 }

@@ -27,8 +27,12 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let program = Program::parse();
     let options = match program.command {
         Some(Command::Serve(options)) => options,
@@ -44,11 +48,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), String> {
-    let config = Config::load(options, Environment::of_process()).map_err(|error| error.to_string())?;
+    let config =
+        Config::load(options, Environment::of_process()).map_err(|error| error.to_string())?;
     let stop = stop_signal()?;
-    let service = Service::start(config, Clock::System).await.map_err(|error| error.to_string())?;
+    let service = Service::start(config, Clock::System)
+        .await
+        .map_err(|error| error.to_string())?;
     // Whoever started this waits for the line.
-    let line = writeln!(std::io::stdout(), "listening on http://{}", service.address());
+    let line = writeln!(
+        std::io::stdout(),
+        "listening on http://{}",
+        service.address()
+    );
     line.map_err(|error| format!("cannot write to standard output: {error}"))?;
     stop.await;
     tracing::info!("stopping");

@@ -215,7 +215,11 @@ pub struct Authorized<R> {
 impl Authorized<Upkeep> {
     /// For changes that the service makes by itself.
     pub fn of_service() -> Self {
-        Self { caller: Caller::service(), reach: Reach::Any, proof: PhantomData }
+        Self {
+            caller: Caller::service(),
+            reach: Reach::Any,
+            proof: PhantomData,
+        }
     }
 }
 
@@ -246,14 +250,20 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
             }
         }
         match verdicts[column(caller.role)] {
-            Verdict::May(reach) => Ok(Self { caller, reach, proof: PhantomData }),
+            Verdict::May(reach) => Ok(Self {
+                caller,
+                reach,
+                proof: PhantomData,
+            }),
             Verdict::OnlyProxyAdmin => {
                 let (role, user) = (caller.role.as_str(), caller.masked_user());
                 Err(Refusal::OnlyProxyAdmin { route, role, user }.into())
             }
-            Verdict::ViewerMayNot => {
-                Err(Refusal::ViewerMayNot { role: caller.role.as_str(), route }.into())
+            Verdict::ViewerMayNot => Err(Refusal::ViewerMayNot {
+                role: caller.role.as_str(),
+                route,
             }
+            .into()),
         }
     }
 }
@@ -275,7 +285,7 @@ mod tests {
                     Verdict::ViewerMayNot => "403",
                 })
                 .collect();
-            text.push_str(&format!("{route} {}\n", cells.join(" ")));
+            text.extend([*route, " ", &cells.join(" "), "\n"]);
         }
         assert_eq!(text, include_str!("policy/golden.txt"));
     }
@@ -292,7 +302,10 @@ mod tests {
                     | Action::SpendLogs
                     | Action::HealthDetails
             );
-            assert!(reads || verdicts[1..].iter().all(|verdict| *verdict != ANY), "{action:?}");
+            assert!(
+                reads || verdicts[1..].iter().all(|verdict| *verdict != ANY),
+                "{action:?}"
+            );
         }
     }
 }

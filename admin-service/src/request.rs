@@ -17,8 +17,8 @@ mod query;
 mod types;
 
 pub use fields::{
-    GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS, UPDATE_KEY, UPDATE_TEAM,
-    UPDATE_USER, USER_IDS,
+    GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS,
+    UPDATE_KEY, UPDATE_TEAM, UPDATE_USER, USER_IDS,
 };
 pub use query::Query;
 pub use types::{Field, Type};
@@ -47,12 +47,20 @@ impl Problem {
     /// A problem of a field of the body.
     pub fn body(kind: &'static str, field: &str, msg: impl Into<String>) -> Self {
         let loc = vec![Step::Name("body".into()), Step::Name(field.into())];
-        Self { kind, loc, msg: msg.into() }
+        Self {
+            kind,
+            loc,
+            msg: msg.into(),
+        }
     }
 
     /// A problem of the body as a whole.
     pub fn whole_body(kind: &'static str, msg: impl Into<String>) -> Self {
-        Self { kind, loc: vec![Step::Name("body".into())], msg: msg.into() }
+        Self {
+            kind,
+            loc: vec![Step::Name("body".into())],
+            msg: msg.into(),
+        }
     }
 
     /// As it is sent.
@@ -153,13 +161,22 @@ impl Body {
                 Err(mut found) => problems.append(&mut found),
             }
         }
-        let missing = table.iter().filter(|field| field.required && !body.fields.contains_key(field.name));
+        let missing = table
+            .iter()
+            .filter(|field| field.required && !body.fields.contains_key(field.name));
         for field in missing {
-            if !problems.iter().any(|problem| problem.loc.get(1) == Some(&Step::Name(field.name.into()))) {
+            if !problems
+                .iter()
+                .any(|problem| problem.loc.get(1) == Some(&Step::Name(field.name.into())))
+            {
                 problems.push(Problem::body("missing", field.name, "Field required"));
             }
         }
-        if problems.is_empty() { Ok(body) } else { Err(ApiError::Invalid(problems)) }
+        if problems.is_empty() {
+            Ok(body)
+        } else {
+            Err(ApiError::Invalid(problems))
+        }
     }
 
     /// Fields filled in from a configuration where the request says nothing.
@@ -198,19 +215,26 @@ impl Body {
 
     /// Takes a flag out.
     pub fn flag(&mut self, name: &str) -> Patch<bool> {
-        self.taken(name, |value| value.as_bool())
+        self.taken(name, Value::as_bool)
     }
 
     /// Takes a whole number out.
     pub fn whole(&mut self, name: &str) -> Patch<u64> {
-        self.taken(name, |value| value.as_u64())
+        self.taken(name, Value::as_u64)
     }
 
     /// Takes a list of texts out. Items of other types are printed.
     pub fn texts(&mut self, name: &str) -> Patch<Vec<String>> {
         self.taken(name, |value| {
             let items = value.as_array()?.iter();
-            Some(items.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect())
+            Some(
+                items
+                    .map(|item| {
+                        item.as_str()
+                            .map_or_else(|| item.to_string(), str::to_owned)
+                    })
+                    .collect(),
+            )
         })
     }
 
@@ -250,7 +274,10 @@ pub fn parse_money(field: &'static str, text: &str) -> Result<NanoUsd, ApiError>
             MoneyError::TooLarge => Refusal::BudgetTooLarge(field),
             MoneyError::Negative | MoneyError::NotANumber => {
                 let whole = !text.contains(['.', 'e', 'E']);
-                Refusal::NegativeBudget { field, got: format!("{text}{}", if whole { ".0" } else { "" }) }
+                Refusal::NegativeBudget {
+                    field,
+                    got: format!("{text}{}", if whole { ".0" } else { "" }),
+                }
             }
         })
     })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
-use crate::routes::{health, keys, teams, users};
+use crate::routes::{health, keys, spend, teams, users};
 
 /// Largest body that is read.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -37,6 +37,7 @@ fn rows() -> Vec<Row> {
         Row("POST", "/team/delete",              "delete_team",       post(teams::delete)),
         Row("POST", "/team/member_add",          "team_member_add",   post(teams::member_add)),
         Row("GET",  "/team/info",                "team_info",         get(teams::info)),
+        Row("GET",  "/spend/logs",               "view_spend_logs",   get(spend::logs)),
         Row("GET",  "/health",                   "health_endpoint",   get(health::health)),
         Row("GET",  "/health/backlog",           "health_backlog",    get(health::backlog)),
         Row("GET",  "/health/liveliness",        "health_liveliness", get(health::alive)),
@@ -62,13 +63,22 @@ const NOT_SERVED: &[(&str, &str)] = &[
     ("/saml", "SAML"),
     ("/project", "projects"),
     ("/config", "configuration by field"),
-    ("/chat/completions", "models here: send requests of models to the gateway"),
-    ("/v1/chat/completions", "models here: send requests of models to the gateway"),
+    (
+        "/chat/completions",
+        "models here: send requests of models to the gateway",
+    ),
+    (
+        "/v1/chat/completions",
+        "models here: send requests of models to the gateway",
+    ),
 ];
 
 /// The routes by method and path, for tests that sweep all of them.
 pub fn paths() -> Vec<(&'static str, &'static str)> {
-    rows().into_iter().map(|Row(method, path, _, _)| (method, path)).collect()
+    rows()
+        .into_iter()
+        .map(|Row(method, path, _, _)| (method, path))
+        .collect()
 }
 
 /// Builds the service's router.
@@ -88,7 +98,8 @@ pub fn router(app: App) -> Router {
 async fn not_found(request: Request) -> ApiError {
     let path = request.uri().path();
     let under = |prefix: &str| {
-        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let left_out = NOT_SERVED.iter().find(|(prefix, _)| under(prefix));
     ApiError::Refused(left_out.map_or(Refusal::NoRoute, |(_, what)| Refusal::NotServed(what)))
@@ -113,10 +124,16 @@ async fn harden(request: Request, next: Next) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     let policy = HeaderValue::from_static("frame-ancestors 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     response
 }

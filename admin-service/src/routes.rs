@@ -6,5 +6,6 @@ pub mod answer;
 pub mod health;
 pub mod keys;
 mod shape;
+pub mod spend;
 pub mod teams;
 pub mod users;

@@ -92,7 +92,8 @@ impl Service {
         for warning in &config.warnings {
             tracing::warn!("configuration: {warning}");
         }
-        let store = Store::connect(&config.database_url, config.database_connections, clock).await?;
+        let store =
+            Store::connect(&config.database_url, config.database_connections, clock).await?;
         store.migrate().await?;
         keys::master::settle(&store, &config.master_key).await?;
         let catalogue = catalogue(&config)?;
@@ -140,7 +141,10 @@ impl Service {
     /// Stops: running requests end, what they changed is published, what was spent is drained; all of it within bounds.
     pub async fn stop(mut self) {
         self.stop_listening.send_replace(true);
-        if tokio::time::timeout(STOP_WITHIN, &mut self.listening).await.is_err() {
+        if tokio::time::timeout(STOP_WITHIN, &mut self.listening)
+            .await
+            .is_err()
+        {
             tracing::warn!("requests were still running and are cut");
             self.listening.abort();
         }
@@ -159,7 +163,9 @@ fn catalogue(config: &Config) -> Result<Catalogue, StartError> {
         Some(path) => {
             let text = std::fs::read(path).map_err(|error| {
                 let path = path.display();
-                StartError::Prices(format!("--prices {path}: expected a readable file ({error})"))
+                StartError::Prices(format!(
+                    "--prices {path}: expected a readable file ({error})"
+                ))
             })?;
             PriceList::parse(&text)?
         }

@@ -6,7 +6,10 @@ use super::*;
 
 fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &[u8])| {
-        (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value).unwrap(),
+        )
     };
     pairs.iter().map(pair).collect()
 }
@@ -22,7 +25,10 @@ fn every_recorded_form_carries_the_key() {
         ("authorization", "bearer sk-a"),
         ("authorization", "BEARER  sk-a"),
         ("authorization", "Basic sk-a"),
-        ("authorization", "AWS4-HMAC-SHA256 Credential=Bearer sk-a/2026/x, SignedHeaders=host"),
+        (
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=Bearer sk-a/2026/x, SignedHeaders=host",
+        ),
         ("x-litellm-api-key", "Bearer sk-a"),
         ("x-litellm-api-key", "sk-a"),
         ("api-key", "sk-a"),
@@ -30,16 +36,29 @@ fn every_recorded_form_carries_the_key() {
         ("x-goog-api-key", "sk-a"),
         ("ocp-apim-subscription-key", "sk-a"),
     ] {
-        assert_eq!(found(&[(name, value.as_bytes())]), Ok("sk-a".to_owned()), "{name}: {value}");
+        assert_eq!(
+            found(&[(name, value.as_bytes())]),
+            Ok("sk-a".to_owned()),
+            "{name}: {value}"
+        );
     }
 }
 
 #[test]
 fn a_missing_malformed_or_second_different_credential_is_refused() {
     assert_eq!(found(&[]), Err(Refusal::NoCredential));
-    assert_eq!(found(&[("authorization", b"")]), Err(Refusal::MalformedCredential));
-    assert_eq!(found(&[("authorization", b"sk-a")]), Err(Refusal::MalformedCredential));
-    assert_eq!(found(&[("authorization", b"Digest sk-a")]), Err(Refusal::MalformedCredential));
+    assert_eq!(
+        found(&[("authorization", b"")]),
+        Err(Refusal::MalformedCredential)
+    );
+    assert_eq!(
+        found(&[("authorization", b"sk-a")]),
+        Err(Refusal::MalformedCredential)
+    );
+    assert_eq!(
+        found(&[("authorization", b"Digest sk-a")]),
+        Err(Refusal::MalformedCredential)
+    );
     let same: &[(&str, &[u8])] = &[("authorization", b"Bearer sk-a"), ("x-api-key", b"sk-a")];
     assert_eq!(found(same), Ok("sk-a".to_owned()));
     let other: &[(&str, &[u8])] = &[("authorization", b"Bearer sk-a"), ("x-api-key", b"sk-b")];
@@ -48,9 +67,15 @@ fn a_missing_malformed_or_second_different_credential_is_refused() {
 
 #[test]
 fn a_configured_header_is_the_only_one() {
-    let both = headers(&[("authorization", b"Bearer sk-a"), ("x-mine", b"Bearer sk-b")]);
+    let both = headers(&[
+        ("authorization", b"Bearer sk-a"),
+        ("x-mine", b"Bearer sk-b"),
+    ]);
     assert_eq!(credential(&both, Some("x-mine")), Ok(b"sk-b".to_vec()));
-    assert_eq!(credential(&headers(&[("api-key", b"sk-a")]), Some("x-mine")), Err(Refusal::NoCredential));
+    assert_eq!(
+        credential(&headers(&[("api-key", b"sk-a")]), Some("x-mine")),
+        Err(Refusal::NoCredential)
+    );
 }
 
 #[test]

@@ -22,7 +22,9 @@ impl Environment {
 
     /// These variables.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { variables: pairs.into_iter().collect() }
+        Self {
+            variables: pairs.into_iter().collect(),
+        }
     }
 
     /// The file's `environment_variables`, which win as they do in LiteLLM.
@@ -36,11 +38,18 @@ impl Environment {
             return Ok(Some(value.clone()));
         }
         let file_variable = format!("{name}_FILE");
-        let Some(path) = self.variables.get(&file_variable).filter(|path| !path.is_empty()) else {
+        let Some(path) = self
+            .variables
+            .get(&file_variable)
+            .filter(|path| !path.is_empty())
+        else {
             return Ok(None);
         };
         let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError::new(file_variable, format!("expected a readable file, found {path} ({error})"))
+            ConfigError::new(
+                file_variable,
+                format!("expected a readable file, found {path} ({error})"),
+            )
         })?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
@@ -49,7 +58,10 @@ impl Environment {
 
     /// A value of the file: `os.environ/NAME` is the variable's value, `null` where it is unset.
     pub fn resolve(&self, value: &Value) -> Result<Value, ConfigError> {
-        match value.as_str().and_then(|text| text.strip_prefix("os.environ/")) {
+        match value
+            .as_str()
+            .and_then(|text| text.strip_prefix("os.environ/"))
+        {
             Some(name) => Ok(self.get(name)?.map_or(Value::Null, Value::String)),
             None => Ok(value.clone()),
         }

@@ -26,16 +26,26 @@ impl<'a> Section<'a> {
             Some(Value::Object(map)) => map,
             Some(other) => return Err(expected(&path, "a mapping", &other)),
         };
-        Ok(Self { path, map, environment })
+        Ok(Self {
+            path,
+            map,
+            environment,
+        })
     }
 
     pub(super) fn path(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// A value as it is, `os.environ/…` resolved; `null` is absent.
     pub(super) fn take(&mut self, key: &str) -> Result<Option<Value>, ConfigError> {
-        let Some(value) = self.map.remove(key) else { return Ok(None) };
+        let Some(value) = self.map.remove(key) else {
+            return Ok(None);
+        };
         let value = self.environment.resolve(&value)?;
         Ok(Some(value).filter(|value| !value.is_null()))
     }
@@ -61,7 +71,12 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn whole(&mut self, key: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+    pub(super) fn whole(
+        &mut self,
+        key: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, ConfigError> {
         let what = format!("a whole number from {least} to {most}");
         self.read(key, &what, |value| {
             let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
@@ -76,22 +91,37 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn budget_duration(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
-        self.read(key, "a budget duration such as 1h, 24h, 7d, 30d or 1mo", |value| {
-            let text = value.as_str()?;
-            BudgetDuration::parse(text).map(|_| text.to_owned())
-        })
+        self.read(
+            key,
+            "a budget duration such as 1h, 24h, 7d, 30d or 1mo",
+            |value| {
+                let text = value.as_str()?;
+                BudgetDuration::parse(text).map(|_| text.to_owned())
+            },
+        )
     }
 
     pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         self.read(key, "a list of texts", |value| {
-            value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+            value
+                .as_array()?
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect()
         })
     }
 
-    pub(super) fn one_of(&mut self, key: &str, options: &[&str]) -> Result<Option<String>, ConfigError> {
+    pub(super) fn one_of(
+        &mut self,
+        key: &str,
+        options: &[&str],
+    ) -> Result<Option<String>, ConfigError> {
         let what = format!("one of {}", options.join(", "));
         self.read(key, &what, |value| {
-            value.as_str().filter(|text| options.contains(text)).map(str::to_owned)
+            value
+                .as_str()
+                .filter(|text| options.contains(text))
+                .map(str::to_owned)
         })
     }
 
@@ -104,7 +134,9 @@ impl<'a> Section<'a> {
         let path = self.path(key);
         match self.take(key)? {
             None => Ok(None),
-            Some(value) => read(&value).map(Some).ok_or_else(|| expected(&path, what, &value)),
+            Some(value) => read(&value)
+                .map(Some)
+                .ok_or_else(|| expected(&path, what, &value)),
         }
     }
 

@@ -51,7 +51,12 @@ pub struct UserDefaults {
     pub internal_budget_duration: Option<String>,
 }
 
-const ROLES: &[&str] = &["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"];
+const ROLES: &[&str] = &[
+    "proxy_admin",
+    "proxy_admin_viewer",
+    "internal_user",
+    "internal_user_viewer",
+];
 
 pub(super) fn read(
     text: &str,
@@ -69,7 +74,9 @@ pub(super) fn read(
     let mut general = top.section("general_settings")?;
     let mut litellm = top.section("litellm_settings")?;
     let model_list = top
-        .read("model_list", "a list of models", |value| value.as_array().cloned())?
+        .read("model_list", "a list of models", |value| {
+            value.as_array().cloned()
+        })?
         .unwrap_or_default();
     top.finish(known::TOP, &mut warnings);
 
@@ -89,12 +96,23 @@ pub(super) fn read(
     let user_defaults = user_defaults(&mut litellm, &mut warnings)?;
 
     let file_key = general.text("master_key")?;
-    let key = options.master_key.clone().or(environment.get("LITELLM_MASTER_KEY")?).or(file_key);
+    let key = options
+        .master_key
+        .clone()
+        .or(environment.get("LITELLM_MASTER_KEY")?)
+        .or(file_key);
     let file_database = general.text("database_url")?;
-    let database = options.database.clone().or(environment.get("DATABASE_URL")?).or(file_database);
-    let connections = general.whole("database_connection_pool_limit", 1, 1_000)?.unwrap_or(10);
-    let leave_admin_out_of_teams =
-        general.flag("disable_auto_add_proxy_admin_to_teams")?.unwrap_or(false);
+    let database = options
+        .database
+        .clone()
+        .or(environment.get("DATABASE_URL")?)
+        .or(file_database);
+    let connections = general
+        .whole("database_connection_pool_limit", 1, 1_000)?
+        .unwrap_or(10);
+    let leave_admin_out_of_teams = general
+        .flag("disable_auto_add_proxy_admin_to_teams")?
+        .unwrap_or(false);
     let key_header = general.text("litellm_key_header_name")?;
     general.finish(known::GENERAL, &mut warnings);
     litellm.finish(known::LITELLM, &mut warnings);
@@ -102,12 +120,18 @@ pub(super) fn read(
     let listen = match (options.listen, environment.get("TOLLKEEPER_LISTEN")?) {
         (Some(listen), _) => listen,
         (None, Some(text)) => text.parse().map_err(|_| {
-            ConfigError::new("TOLLKEEPER_LISTEN", "expected an address and port such as 127.0.0.1:4000")
+            ConfigError::new(
+                "TOLLKEEPER_LISTEN",
+                "expected an address and port such as 127.0.0.1:4000",
+            )
         })?,
         (None, None) => SocketAddr::from(([127, 0, 0, 1], 4000)),
     };
     if options.dev && !listen.ip().is_loopback() {
-        return Err(ConfigError::new("--dev", "expected to listen on a loopback address only"));
+        return Err(ConfigError::new(
+            "--dev",
+            "expected to listen on a loopback address only",
+        ));
     }
     let partitions = options.partitions.unwrap_or(1);
     if partitions == 0 {
@@ -121,7 +145,10 @@ pub(super) fn read(
         partitions,
         master_key: master_key(key, options.dev)?,
         dev: options.dev,
-        prices: options.prices.clone().or(environment.get("TOLLKEEPER_MODEL_PRICES")?.map(Into::into)),
+        prices: options
+            .prices
+            .clone()
+            .or(environment.get("TOLLKEEPER_MODEL_PRICES")?.map(Into::into)),
         model_list,
         proxy,
         windows,
@@ -141,15 +168,27 @@ fn parse_yaml(text: &str) -> Result<Map<String, Value>, ConfigError> {
     match serde_saphyr::from_str::<Value>(text) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(ConfigError::new("config file", "expected a mapping at the top")),
-        Err(error) => Err(ConfigError::new("config file", format!("expected YAML: {error}"))),
+        Ok(_) => Err(ConfigError::new(
+            "config file",
+            "expected a mapping at the top",
+        )),
+        Err(error) => Err(ConfigError::new(
+            "config file",
+            format!("expected YAML: {error}"),
+        )),
     }
 }
 
-fn variables_of(value: &Value, environment: &Environment) -> Result<Vec<(String, String)>, ConfigError> {
+fn variables_of(
+    value: &Value,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let mut set = Vec::new();
     let Some(map) = value.as_object() else {
-        return Err(ConfigError::new("environment_variables", "expected a mapping"));
+        return Err(ConfigError::new(
+            "environment_variables",
+            "expected a mapping",
+        ));
     };
     for (name, value) in map {
         match environment.resolve(value)? {
@@ -198,13 +237,19 @@ fn key_defaults(litellm: &mut Section<'_>) -> Result<KeyDefaults, ConfigError> {
     }
 }
 
-fn key_bounds(litellm: &mut Section<'_>, warnings: &mut Vec<String>) -> Result<KeyBounds, ConfigError> {
+fn key_bounds(
+    litellm: &mut Section<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<KeyBounds, ConfigError> {
     let mut section = litellm.section("upperbound_key_generate_params")?;
     let bounds = KeyBounds {
         max_budget: section.money("max_budget")?,
         budget_duration: section.budget_duration("budget_duration")?,
         duration: section.read("duration", "a duration such as 30d", |value| {
-            value.as_str().filter(|text| duration_us(text).is_some()).map(str::to_owned)
+            value
+                .as_str()
+                .filter(|text| duration_us(text).is_some())
+                .map(str::to_owned)
         })?,
         max_parallel_requests: section.whole("max_parallel_requests", 0, u64::from(u32::MAX))?,
         tpm_limit: section.whole("tpm_limit", 0, 9_007_199_254_740_991)?,
@@ -235,10 +280,15 @@ fn redis_url(options: &Options, environment: &Environment) -> Result<String, Con
     if let Some(url) = options.redis.clone().or(environment.get("REDIS_URL")?) {
         return Ok(url);
     }
-    let host = environment.get("REDIS_HOST")?.unwrap_or_else(|| "127.0.0.1".to_owned());
-    let port = environment.get("REDIS_PORT")?.unwrap_or_else(|| "6379".to_owned());
-    let port: u16 =
-        port.parse().map_err(|_| ConfigError::new("REDIS_PORT", "expected a port number"))?;
+    let host = environment
+        .get("REDIS_HOST")?
+        .unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = environment
+        .get("REDIS_PORT")?
+        .unwrap_or_else(|| "6379".to_owned());
+    let port: u16 = port
+        .parse()
+        .map_err(|_| ConfigError::new("REDIS_PORT", "expected a port number"))?;
     let scheme = match environment.get("REDIS_SSL")?.as_deref() {
         Some("true" | "True" | "1") => "rediss",
         _ => "redis",

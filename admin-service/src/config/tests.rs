@@ -7,11 +7,18 @@ use contract::money::NanoUsd;
 const KEY: &str = "sk-0123456789abcdef0123456789abcdef";
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
-    Environment::from_pairs(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    Environment::from_pairs(
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
 }
 
 fn parse(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let options = Options { master_key: Some(KEY.to_owned()), ..Options::default() };
+    let options = Options {
+        master_key: Some(KEY.to_owned()),
+        ..Options::default()
+    };
     Config::parse(text, &options, environment(pairs))
 }
 
@@ -51,7 +58,10 @@ environment_variables:
     assert_ne!(config.windows, WindowRules::default());
     assert_eq!(config.key_bounds.max_budget, NanoUsd::new(100_000_000_000));
     assert_eq!(config.user_defaults.max_budget, NanoUsd::new(500_000_000));
-    assert_eq!(config.user_defaults.internal_max_budget, NanoUsd::new(10_000_000_000));
+    assert_eq!(
+        config.user_defaults.internal_max_budget,
+        NanoUsd::new(10_000_000_000)
+    );
     assert_eq!(
         config.warnings,
         [
@@ -69,7 +79,9 @@ fn a_wrong_value_is_told_with_its_path_and_what_was_expected() {
     );
     assert!(
         refused("litellm_settings: { upperbound_key_generate_params: { max_budget: -1 } }")
-            .starts_with("litellm_settings.upperbound_key_generate_params.max_budget: expected an amount")
+            .starts_with(
+                "litellm_settings.upperbound_key_generate_params.max_budget: expected an amount"
+            )
     );
     assert!(refused("model_list: 5").starts_with("model_list: expected a list"));
     assert!(refused("a: [").starts_with("config file: expected YAML"));
@@ -79,12 +91,26 @@ fn a_wrong_value_is_told_with_its_path_and_what_was_expected() {
 #[test]
 fn a_missing_or_short_master_key_is_refused_outside_development() {
     let with = |key: Option<&str>, dev| {
-        let options = Options { master_key: key.map(str::to_owned), dev, ..Options::default() };
+        let options = Options {
+            master_key: key.map(str::to_owned),
+            dev,
+            ..Options::default()
+        };
         Config::parse("", &options, Environment::default())
     };
-    assert!(with(None, false).unwrap_err().expected.contains("expected a master key"));
+    assert!(
+        with(None, false)
+            .unwrap_err()
+            .expected
+            .contains("expected a master key")
+    );
     assert!(with(None, true).is_err());
-    assert!(with(Some("sk-1234"), false).unwrap_err().expected.contains("at least 32 characters"));
+    assert!(
+        with(Some("sk-1234"), false)
+            .unwrap_err()
+            .expected
+            .contains("at least 32 characters")
+    );
     assert!(with(Some("sk-1234"), true).is_ok());
     assert!(with(Some(&KEY.replace("sk-", "pk-")), false).is_err());
     assert!(with(Some(KEY), false).is_ok());
@@ -95,7 +121,10 @@ fn a_secret_may_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
-    let pairs = [("LITELLM_MASTER_KEY_FILE", path.to_str().unwrap()), ("REDIS_PASSWORD", "a/b")];
+    let pairs = [
+        ("LITELLM_MASTER_KEY_FILE", path.to_str().unwrap()),
+        ("REDIS_PASSWORD", "a/b"),
+    ];
     let config = Config::parse("", &Options::default(), environment(&pairs)).unwrap();
     assert_eq!(config.master_key.expose(), KEY);
     assert_eq!(config.redis_url, "redis://:a%2Fb@127.0.0.1:6379");
@@ -112,5 +141,10 @@ fn development_listens_on_loopback_only() {
         dev: true,
         ..Options::default()
     };
-    assert_eq!(Config::parse("", &options, Environment::default()).unwrap_err().path, "--dev");
+    assert_eq!(
+        Config::parse("", &options, Environment::default())
+            .unwrap_err()
+            .path,
+        "--dev"
+    );
 }

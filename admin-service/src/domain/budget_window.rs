@@ -101,10 +101,8 @@ impl BudgetDuration {
 
     /// The boundary that began the current window, if there is one, and the next [`AHEAD`].
     fn calendar(self, anchor: NaiveDate, now_us: u64, rules: &WindowRules) -> Vec<u64> {
-        let today = local_date(now_us, rules);
-        let now_ms = now_us / 1_000;
-        let mut from = self.first(anchor, today);
-        if boundary_ms(from, rules) > now_ms
+        let mut from = self.first(anchor, local_date(now_us, rules));
+        if boundary_ms(from, rules) > now_us / 1_000
             && let Some(earlier) = self.back(from)
             && earlier >= self.earliest(anchor)
         {

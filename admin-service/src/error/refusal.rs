@@ -1,7 +1,7 @@
 //! The refusals, each with its status, shape and sentence. The sentences that clients match on are LiteLLM's.
 
-use axum::http::StatusCode;
 use super::Wire;
+use axum::http::StatusCode;
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
@@ -241,9 +241,11 @@ impl Refusal {
     #[expect(clippy::too_many_lines, reason = "one row for every refusal")]
     pub fn wire(self) -> Wire {
         match self {
-            Self::NoCredential => {
-                Wire::error(UNAUTHORIZED, AUTH, "Authentication Error, No api key passed in.")
-            }
+            Self::NoCredential => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                "Authentication Error, No api key passed in.",
+            ),
             Self::MalformedCredential => Wire::error(
                 UNAUTHORIZED,
                 AUTH,
@@ -257,7 +259,9 @@ impl Refusal {
             Self::NotAVirtualKey(masked) => Wire::error(
                 UNAUTHORIZED,
                 AUTH,
-                format!("LiteLLM Virtual Key expected. Received={masked}, expected to start with 'sk-'."),
+                format!(
+                    "LiteLLM Virtual Key expected. Received={masked}, expected to start with 'sk-'."
+                ),
             ),
             Self::UnknownKey => Wire::param(
                 UNAUTHORIZED,
@@ -273,7 +277,9 @@ impl Refusal {
             Self::UserBlocked(user) => Wire::error(
                 UNAUTHORIZED,
                 AUTH,
-                format!("Authentication Error, User={user} is blocked. Ask a proxy admin to unblock it."),
+                format!(
+                    "Authentication Error, User={user} is blocked. Ask a proxy admin to unblock it."
+                ),
             ),
             Self::TeamBlocked(team) => Wire::error(
                 UNAUTHORIZED,
@@ -282,7 +288,11 @@ impl Refusal {
                     "Authentication Error, Team={team} is blocked. Update via `/team/unblock` if you're an admin."
                 ),
             ),
-            Self::KeyExpired { display, expired, now } => Wire::param(
+            Self::KeyExpired {
+                display,
+                expired,
+                now,
+            } => Wire::param(
                 UNAUTHORIZED,
                 "expired_key",
                 display,
@@ -309,16 +319,22 @@ impl Refusal {
             Self::ViewerMayNot { role, route } => Wire::error(
                 FORBIDDEN,
                 AUTH,
-                format!("user not allowed to access this route, role= {role}. Trying to access: {route}"),
+                format!(
+                    "user not allowed to access this route, role= {role}. Trying to access: {route}"
+                ),
             ),
             Self::NoRoute => Wire::detail(NOT_FOUND, "Not Found"),
-            Self::NotServed(what) => {
-                Wire::detail(NOT_FOUND, format!("Not Found. Tollkeeper does not serve {what}."))
-            }
+            Self::NotServed(what) => Wire::detail(
+                NOT_FOUND,
+                format!("Not Found. Tollkeeper does not serve {what}."),
+            ),
             Self::NoMethod => Wire::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::BadJson(why) => {
-                Wire::param(BAD, INVALID, "request_body", format!("Invalid JSON payload: {why}"))
-            }
+            Self::BadJson(why) => Wire::param(
+                BAD,
+                INVALID,
+                "request_body",
+                format!("Invalid JSON payload: {why}"),
+            ),
             Self::BodyTooLarge(limit) => Wire::error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 INVALID,
@@ -353,7 +369,12 @@ impl Refusal {
                 "user_id",
                 "You are not authorized to access this endpoint. No 'user_id' is associated with your API key.",
             ),
-            Self::AdminsOnly { what, role, user, wrapped } => {
+            Self::AdminsOnly {
+                what,
+                role,
+                user,
+                wrapped,
+            } => {
                 let message = format!(
                     "Only proxy admins, team admins, or org admins can call {what}. \
                      user_role={role}, user_id={user}"
@@ -367,7 +388,9 @@ impl Refusal {
             Self::KeyForOther { asked, own } => Wire::error(
                 FORBIDDEN,
                 AUTH,
-                format!("User can only create keys for themselves. Got user_id={asked}, Your ID={own}"),
+                format!(
+                    "User can only create keys for themselves. Got user_id={asked}, Your ID={own}"
+                ),
             ),
             Self::AdminOnlyField("allowed_routes") => Wire::python(
                 FORBIDDEN,
@@ -407,15 +430,23 @@ impl Refusal {
                 BAD,
                 BAD_REQUEST,
                 "key_alias",
-                format!("Key with alias '{alias}' already exists. Unique key aliases across all keys are required."),
+                format!(
+                    "Key with alias '{alias}' already exists. Unique key aliases across all keys are required."
+                ),
             ),
             Self::MoreThanOwn { field, asked, own } => Wire::param(
                 FORBIDDEN,
                 AUTH,
                 field,
-                format!("A key cannot be given more than its owner has: {field}={asked}, own {field}={own}"),
+                format!(
+                    "A key cannot be given more than its owner has: {field}={asked}, own {field}={own}"
+                ),
             ),
-            Self::AboveBound { field, asked, bound } => {
+            Self::AboveBound {
+                field,
+                asked,
+                bound,
+            } => {
                 let message = format!(
                     "{field} is over max limit set in config - user_value={asked}; max_value={bound}"
                 );
@@ -428,10 +459,17 @@ impl Refusal {
                     "Team not found for team_id={team}. Non-admin users cannot create keys for non-existent teams."
                 ),
             ),
-            Self::NotInTeam { user, team } => {
-                Wire::error(BAD, INVALID, format!("User={user} not assigned to team={team}"))
-            }
-            Self::TeamPermission { route, name, permitted, team } => Wire::param(
+            Self::NotInTeam { user, team } => Wire::error(
+                BAD,
+                INVALID,
+                format!("User={user} not assigned to team={team}"),
+            ),
+            Self::TeamPermission {
+                route,
+                name,
+                permitted,
+                team,
+            } => Wire::param(
                 UNAUTHORIZED,
                 "team_member_permission_error",
                 route,
@@ -443,9 +481,12 @@ impl Refusal {
                     python_list(&permitted)
                 ),
             ),
-            Self::BudgetMissing(id) => {
-                Wire::param(BAD, BAD_REQUEST, "budget_id", format!("Budget not found: budget_id={id}"))
-            }
+            Self::BudgetMissing(id) => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "budget_id",
+                format!("Budget not found: budget_id={id}"),
+            ),
             Self::BadKeyStatus => Wire::python(
                 BAD,
                 INVALID,
@@ -475,7 +516,8 @@ impl Refusal {
                 Wire::python(BAD, INVALID, "error", &message)
             }
             Self::NegativeBudget { field, got } => {
-                let message = format!("{field} must be a non-negative finite number. Received: {got}");
+                let message =
+                    format!("{field} must be a non-negative finite number. Received: {got}");
                 Wire::python(BAD, INVALID, "error", &message)
             }
             Self::BudgetTooLarge(field) => {
@@ -574,7 +616,11 @@ mod tests {
         let wire = refusal.wire();
         let status = wire.status.as_u16();
         let body = match wire.shape {
-            Shape::Error { kind, param, message } => {
+            Shape::Error {
+                kind,
+                param,
+                message,
+            } => {
                 json!({"message": message, "type": kind, "param": param})
             }
             Shape::Detail(detail) => detail,
@@ -593,7 +639,10 @@ mod tests {
             )
         );
         assert_eq!(
-            body(Refusal::NegativeBudget { field: "max_budget", got: "-1.0".into() }),
+            body(Refusal::NegativeBudget {
+                field: "max_budget",
+                got: "-1.0".into()
+            }),
             (
                 400,
                 json!({"message": "{'error': 'max_budget must be a non-negative finite number. Received: -1.0'}",
@@ -607,7 +656,9 @@ mod tests {
             }),
             (
                 403,
-                json!("Virtual key is not allowed to call this route. Only allowed to call routes: ['llm_api_routes']. Tried to call route: /key/generate")
+                json!(
+                    "Virtual key is not allowed to call this route. Only allowed to call routes: ['llm_api_routes']. Tried to call route: /key/generate"
+                )
             )
         );
     }

@@ -15,7 +15,12 @@ const KEY_TYPE: Type = Type::OneOf(
     "'llm_api', 'management', 'read_only' or 'default'",
 );
 const USER_ROLE: Type = Type::OneOf(
-    &["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"],
+    &[
+        "proxy_admin",
+        "proxy_admin_viewer",
+        "internal_user",
+        "internal_user_viewer",
+    ],
     "<LitellmUserRoles.PROXY_ADMIN: 'proxy_admin'>, <LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY: 'proxy_admin_viewer'>, \
      <LitellmUserRoles.INTERNAL_USER: 'internal_user'> or <LitellmUserRoles.INTERNAL_USER_VIEW_ONLY: 'internal_user_viewer'>",
 );
@@ -140,9 +145,7 @@ pub const UPDATE_KEY: &[Field] = &[
 ];
 
 /// `POST /key/block`, `/key/unblock`.
-pub const KEY_NAME: &[Field] = &[
-    Field::required("key", Type::Text),
-];
+pub const KEY_NAME: &[Field] = &[Field::required("key", Type::Text)];
 
 /// `POST /key/delete`.
 pub const KEY_NAMES: &[Field] = &[
@@ -230,9 +233,7 @@ pub const UPDATE_USER: &[Field] = &[
 ];
 
 /// `POST /user/delete`.
-pub const USER_IDS: &[Field] = &[
-    Field::required("user_ids", Type::Texts),
-];
+pub const USER_IDS: &[Field] = &[Field::required("user_ids", Type::Texts)];
 
 /// `POST /team/new`.
 pub const NEW_TEAM: &[Field] = &[
@@ -335,9 +336,7 @@ pub const UPDATE_TEAM: &[Field] = &[
 ];
 
 /// `POST /team/delete`.
-pub const TEAM_IDS: &[Field] = &[
-    Field::required("team_ids", Type::Texts),
-];
+pub const TEAM_IDS: &[Field] = &[Field::required("team_ids", Type::Texts)];
 
 /// `POST /team/member_add`.
 pub const MEMBER_ADD: &[Field] = &[

@@ -17,12 +17,19 @@ impl Query {
     /// Reads a query string; `None` is the empty one.
     pub fn parse(query: Option<&str>) -> Self {
         let pairs = serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default();
-        Self { pairs, problems: Vec::new() }
+        Self {
+            pairs,
+            problems: Vec::new(),
+        }
     }
 
     /// A text; the last one counts where it is given several times.
     pub fn text(&self, name: &str) -> Option<String> {
-        self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        self.pairs
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
     }
 
     /// A text that must be there.
@@ -35,14 +42,13 @@ impl Query {
 
     /// A whole number from `least` to `most`.
     pub fn whole(&mut self, name: &str, default: u32, least: u32, most: u32) -> u32 {
-        let Some(text) = self.text(name) else { return default };
-        let number = match text.trim().parse::<i64>() {
-            Ok(number) => number,
-            Err(_) => {
-                let msg = "Input should be a valid integer, unable to parse string as an integer";
-                self.wrong(name, "int_parsing", msg.to_owned());
-                return default;
-            }
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        let Ok(number) = text.trim().parse::<i64>() else {
+            let msg = "Input should be a valid integer, unable to parse string as an integer";
+            self.wrong(name, "int_parsing", msg.to_owned());
+            return default;
         };
         if number < i64::from(least) {
             let msg = format!("Input should be greater than or equal to {least}");
@@ -56,7 +62,9 @@ impl Query {
 
     /// A flag.
     pub fn flag(&mut self, name: &str) -> bool {
-        let Some(text) = self.text(name) else { return false };
+        let Some(text) = self.text(name) else {
+            return false;
+        };
         match Field::never_null("", Type::Flag).read(Value::String(text)) {
             Ok(value) => value.as_bool().unwrap_or(false),
             Err(problems) => {
@@ -70,7 +78,11 @@ impl Query {
 
     /// Reports what was wrong with the parameters read so far.
     pub fn finish(self) -> Result<(), ApiError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Invalid(self.problems))
+        }
     }
 
     fn wrong(&mut self, name: &str, kind: &'static str, msg: String) {

@@ -15,10 +15,15 @@ fn problems(body: &Value, table: &[Field]) -> Vec<Value> {
 fn wrong_types_are_told_in_pydantics_words() {
     assert_eq!(
         problems(&json!({"rpm_limit": -1}), GENERATE_KEY),
-        [json!({"type": "greater_than_equal", "loc": ["body", "rpm_limit"], "msg": "Input should be greater than or equal to 0"})]
+        [
+            json!({"type": "greater_than_equal", "loc": ["body", "rpm_limit"], "msg": "Input should be greater than or equal to 0"})
+        ]
     );
     assert_eq!(
-        problems(&json!({"models": "gpt-4o", "max_budget": [], "blocked": "perhaps"}), GENERATE_KEY),
+        problems(
+            &json!({"models": "gpt-4o", "max_budget": [], "blocked": "perhaps"}),
+            GENERATE_KEY
+        ),
         [
             json!({"type": "bool_parsing", "loc": ["body", "blocked"], "msg": "Input should be a valid boolean, unable to interpret input"}),
             json!({"type": "float_type", "loc": ["body", "max_budget"], "msg": "Input should be a valid number"}),
@@ -27,7 +32,9 @@ fn wrong_types_are_told_in_pydantics_words() {
     );
     assert_eq!(
         problems(&json!({"user_ids": ["a", 1]}), USER_IDS),
-        [json!({"type": "string_type", "loc": ["body", "user_ids", 1], "msg": "Input should be a valid string"})]
+        [
+            json!({"type": "string_type", "loc": ["body", "user_ids", 1], "msg": "Input should be a valid string"})
+        ]
     );
     assert_eq!(
         problems(&json!({}), TEAM_IDS),
@@ -37,7 +44,8 @@ fn wrong_types_are_told_in_pydantics_words() {
 
 #[test]
 fn an_empty_body_is_a_missing_field() {
-    let Err(ApiError::Invalid(problems)) = Body::parse(&Bytes::from_static(b" "), GENERATE_KEY) else {
+    let Err(ApiError::Invalid(problems)) = Body::parse(&Bytes::from_static(b" "), GENERATE_KEY)
+    else {
         panic!("expected a problem");
     };
     assert_eq!(
@@ -52,7 +60,10 @@ fn numbers_in_texts_and_whole_fractions_are_read() {
     let mut body = Body::parse(&Bytes::from(sent.to_string()), GENERATE_KEY).unwrap();
     assert_eq!(body.whole("rpm_limit"), Patch::Set(5));
     assert_eq!(body.whole("tpm_limit"), Patch::Set(7));
-    assert_eq!(body.money("max_budget").unwrap(), Patch::Set(NanoUsd::new(100_000_000).unwrap()));
+    assert_eq!(
+        body.money("max_budget").unwrap(),
+        Patch::Set(NanoUsd::new(100_000_000).unwrap())
+    );
     assert_eq!(body.flag("blocked"), Patch::Set(true));
 }
 
@@ -70,7 +81,10 @@ fn absent_null_and_value_are_three_things() {
 fn money_is_read_from_its_digits() {
     let sent = r#"{"max_budget": 0.123456789, "soft_budget": 8999999.999999999}"#;
     let mut body = Body::parse(&Bytes::from_static(sent.as_bytes()), GENERATE_KEY).unwrap();
-    assert_eq!(body.money("max_budget").unwrap(), Patch::Set(NanoUsd::new(123_456_789).unwrap()));
+    assert_eq!(
+        body.money("max_budget").unwrap(),
+        Patch::Set(NanoUsd::new(123_456_789).unwrap())
+    );
     assert_eq!(
         body.money("soft_budget").unwrap(),
         Patch::Set(NanoUsd::new(8_999_999_999_999_999).unwrap())

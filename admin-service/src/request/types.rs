@@ -49,17 +49,32 @@ type Read = Result<Value, Vec<Problem>>;
 impl Field {
     /// A field that may be left out and may be `null`.
     pub const fn new(name: &'static str, of: Type) -> Self {
-        Self { name, of, required: false, nullable: true }
+        Self {
+            name,
+            of,
+            required: false,
+            nullable: true,
+        }
     }
 
     /// A field that must be there.
     pub const fn required(name: &'static str, of: Type) -> Self {
-        Self { name, of, required: true, nullable: false }
+        Self {
+            name,
+            of,
+            required: true,
+            nullable: false,
+        }
     }
 
     /// A field that may be left out but not be `null`.
     pub const fn never_null(name: &'static str, of: Type) -> Self {
-        Self { name, of, required: false, nullable: false }
+        Self {
+            name,
+            of,
+            required: false,
+            nullable: false,
+        }
     }
 
     /// Reads a value as the field's type.
@@ -110,14 +125,20 @@ fn whole(value: &Value) -> Result<i64, Wrong> {
     match value {
         Value::Bool(flag) => Ok(i64::from(*flag)),
         Value::String(text) => text.trim().parse().or_else(|_| {
-            wrong("int_parsing", "Input should be a valid integer, unable to parse string as an integer")
+            wrong(
+                "int_parsing",
+                "Input should be a valid integer, unable to parse string as an integer",
+            )
         }),
         Value::Number(number) => {
             let text = number.to_string();
             if let Ok(whole) = text.parse() {
                 return Ok(whole);
             }
-            if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            if text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'-')
+            {
                 return wrong("int_parsing_size", RANGE);
             }
             match text.split_once('.') {
@@ -141,10 +162,14 @@ fn whole(value: &Value) -> Result<i64, Wrong> {
 fn limit(value: &Value, most: u64) -> Result<Value, Wrong> {
     let whole = whole(value)?;
     match u64::try_from(whole) {
-        Err(_) => wrong("greater_than_equal", "Input should be greater than or equal to 0"),
-        Ok(number) if number > most => {
-            wrong("less_than_equal", format!("Input should be less than or equal to {most}"))
-        }
+        Err(_) => wrong(
+            "greater_than_equal",
+            "Input should be greater than or equal to 0",
+        ),
+        Ok(number) if number > most => wrong(
+            "less_than_equal",
+            format!("Input should be less than or equal to {most}"),
+        ),
         Ok(number) => Ok(Value::Number(number.into())),
     }
 }
@@ -178,7 +203,10 @@ fn flag(value: &Value) -> Result<bool, Wrong> {
     match text.as_str() {
         "1" | "1.0" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
         "0" | "0.0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
-        _ => wrong("bool_parsing", "Input should be a valid boolean, unable to interpret input"),
+        _ => wrong(
+            "bool_parsing",
+            "Input should be a valid boolean, unable to interpret input",
+        ),
     }
 }
 
@@ -203,7 +231,11 @@ fn date(value: Value) -> Result<Value, Wrong> {
     if crate::domain::temporary_budget::parse_expiry(text).is_some() {
         return Ok(value);
     }
-    let why = if text.len() < 10 { "input is too short" } else { "invalid character in year" };
+    let why = if text.len() < 10 {
+        "input is too short"
+    } else {
+        "invalid character in year"
+    };
     wrong(
         "datetime_from_date_parsing",
         format!("Input should be a valid datetime or date, {why}"),

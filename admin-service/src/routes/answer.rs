@@ -15,13 +15,19 @@ pub struct Answer {
 impl Answer {
     /// An answer with this body.
     pub fn new(body: Value) -> Self {
-        Self { body, headers: HeaderMap::new() }
+        Self {
+            body,
+            headers: HeaderMap::new(),
+        }
     }
 
     /// Names the fields that nobody knows.
     #[must_use]
     pub fn ignoring(self, fields: &[String]) -> Self {
-        self.listing("x-tollkeeper-ignored-fields", fields.iter().map(String::as_str))
+        self.listing(
+            "x-tollkeeper-ignored-fields",
+            fields.iter().map(String::as_str),
+        )
     }
 
     /// Names the fields that are kept and echoed but bind nobody.
@@ -34,7 +40,9 @@ impl Answer {
     #[must_use]
     pub fn published(mut self, published: bool) -> Self {
         if !published {
-            let told = HeaderValue::from_static("stored; not published yet, gateways follow when Redis answers");
+            let told = HeaderValue::from_static(
+                "stored; not published yet, gateways follow when Redis answers",
+            );
             self.headers.insert("x-tollkeeper-warning", told);
         }
         self
@@ -43,7 +51,8 @@ impl Answer {
     /// Keeps a secret out of caches.
     #[must_use]
     pub fn secret(mut self) -> Self {
-        self.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.headers
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self
     }
 
@@ -51,7 +60,13 @@ impl Answer {
         // A field's name comes from the caller: what no header can hold is shown as `?`.
         let shown = fields
             .map(|field| {
-                let visible = |letter: char| if letter.is_ascii_graphic() && letter != ',' { letter } else { '?' };
+                let visible = |letter: char| {
+                    if letter.is_ascii_graphic() && letter != ',' {
+                        letter
+                    } else {
+                        '?'
+                    }
+                };
                 field.chars().take(64).map(visible).collect::<String>()
             })
             .take(32)

@@ -27,7 +27,8 @@ pub async fn ready(State(app): State<App>) -> Response {
         }
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            let body = json!({"status": "unhealthy", "db": "Not connected", "redis": redis(&report)});
+            let body =
+                json!({"status": "unhealthy", "db": "Not connected", "redis": redis(&report)});
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
         }
     }
@@ -65,7 +66,9 @@ pub async fn backlog(
 ) -> Result<Answer, ApiError> {
     let (waiting, oldest) = crate::store::outbox::backlog(&app.store).await?;
     let report = app.health.report();
-    let lag_ms = oldest.map_or(0, |oldest| app.store.clock().now_us().saturating_sub(oldest) / 1_000);
+    let lag_ms = oldest.map_or(0, |oldest| {
+        app.store.clock().now_us().saturating_sub(oldest) / 1_000
+    });
     Ok(Answer::new(json!({
         "in_flight_requests": 0,
         "outbox_waiting": waiting,

@@ -42,7 +42,10 @@ pub(super) async fn spent_by(
     app: &App,
     keys: &[KeyRow],
 ) -> Result<BTreeMap<String, Spent>, ApiError> {
-    let ids = keys.iter().map(|key| key.key_id.clone()).collect::<Vec<_>>();
+    let ids = keys
+        .iter()
+        .map(|key| key.key_id.clone())
+        .collect::<Vec<_>>();
     let now_ms = app.store.clock().now_ms();
     Ok(spent(connection, Kind::Key, &ids, now_ms, &app.config.windows).await?)
 }
@@ -63,7 +66,14 @@ pub(super) async fn shown(
         };
         let spent = spent.get(&key.key_id).copied().unwrap_or_default();
         let now_us = app.store.clock().now_us();
-        let object = shape::row(key, spent, budget.as_ref(), now_us, &app.config.windows, times);
+        let object = shape::row(
+            key,
+            spent,
+            budget.as_ref(),
+            now_us,
+            &app.config.windows,
+            times,
+        );
         all.push(Value::Object(object));
     }
     Ok(all)

@@ -19,7 +19,11 @@ pub(super) enum Times {
 
 impl Times {
     pub(super) fn print(self, us: u64) -> Value {
-        let fraction = if us.is_multiple_of(1_000_000) { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
+        let fraction = if us.is_multiple_of(1_000_000) {
+            "%Y-%m-%dT%H:%M:%S"
+        } else {
+            "%Y-%m-%dT%H:%M:%S%.6f"
+        };
         let zone = match self {
             Self::Z => "Z",
             Self::Offset => "+00:00",
@@ -37,7 +41,10 @@ impl Times {
 
 /// Dollars as a number with all its digits.
 pub(super) fn dollars(amount: NanoUsd) -> Value {
-    amount.to_string().parse::<Number>().map_or(Value::Null, Value::Number)
+    amount
+        .to_string()
+        .parse::<Number>()
+        .map_or(Value::Null, Value::Number)
 }
 
 pub(super) fn maybe_dollars(amount: Option<NanoUsd>) -> Value {
@@ -48,11 +55,17 @@ pub(super) fn maybe_dollars(amount: Option<NanoUsd>) -> Value {
 pub(super) fn limits(row: &LimitColumns, now_us: u64, rules: &WindowRules, times: Times) -> Object {
     let mut object = Object::new();
     object.insert("max_budget".into(), maybe_dollars(row.max_budget));
-    object.insert("max_parallel_requests".into(), json!(row.max_parallel_requests));
+    object.insert(
+        "max_parallel_requests".into(),
+        json!(row.max_parallel_requests),
+    );
     object.insert("tpm_limit".into(), json!(row.tpm_limit));
     object.insert("rpm_limit".into(), json!(row.rpm_limit));
     object.insert("budget_duration".into(), json!(row.budget_duration));
-    object.insert("budget_reset_at".into(), times.maybe(row.reset_at(now_us, rules)));
+    object.insert(
+        "budget_reset_at".into(),
+        times.maybe(row.reset_at(now_us, rules)),
+    );
     object
 }
 
@@ -65,7 +78,13 @@ pub(super) fn budget(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value
     object.insert("created_by".into(), json!(row.created_by));
     object.insert("updated_at".into(), Times::Z.print(row.updated_at));
     object.insert("updated_by".into(), json!(row.updated_by));
-    for field in ["tpd_limit", "model_max_budget", "allowed_models", "temp_budget_increase", "temp_budget_expiry"] {
+    for field in [
+        "tpd_limit",
+        "model_max_budget",
+        "allowed_models",
+        "temp_budget_increase",
+        "temp_budget_expiry",
+    ] {
         object.insert(field.into(), Value::Null);
     }
     Value::Object(object)
@@ -74,8 +93,13 @@ pub(super) fn budget(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value
 /// Puts `defaults` where `object` has nothing: fields that are kept without being acted on.
 pub(super) fn fill(object: &mut Object, extra: &Object, defaults: &[(&str, Value)]) {
     for (name, default) in defaults {
-        let value = extra.get(*name).filter(|value| !value.is_null()).unwrap_or(default);
-        object.entry((*name).to_owned()).or_insert_with(|| value.clone());
+        let value = extra
+            .get(*name)
+            .filter(|value| !value.is_null())
+            .unwrap_or(default);
+        object
+            .entry((*name).to_owned())
+            .or_insert_with(|| value.clone());
     }
 }
 
@@ -96,6 +120,9 @@ mod tests {
     fn times_are_printed_as_python_prints_them() {
         let at = 1_795_417_951_820_000;
         assert_eq!(Times::Z.print(at), "2026-11-23T07:12:31.820000Z");
-        assert_eq!(Times::Offset.print(at - 820_000), "2026-11-23T07:12:31+00:00");
+        assert_eq!(
+            Times::Offset.print(at - 820_000),
+            "2026-11-23T07:12:31+00:00"
+        );
     }
 }

@@ -43,8 +43,14 @@ pub(super) async fn shown(
         ("team_id", json!(team.team_id)),
         ("team_alias", json!(team.team_alias)),
         ("organization_id", json!(team.organization_id)),
-        ("members_with_roles", Value::Array(members.iter().map(with_role).collect())),
-        ("team_member_permissions", json!(team.team_member_permissions)),
+        (
+            "members_with_roles",
+            Value::Array(members.iter().map(with_role).collect()),
+        ),
+        (
+            "team_member_permissions",
+            json!(team.team_member_permissions),
+        ),
         ("metadata", json!(team.metadata)),
         ("soft_budget", maybe_dollars(team.soft_budget)),
         ("models", json!(team.models)),
@@ -56,23 +62,27 @@ pub(super) async fn shown(
     ] {
         object.insert(name.to_owned(), value);
     }
-    shape::fill(&mut object, &team.extra, &[
-        ("admins", json!([])),
-        ("members", json!([])),
-        ("tpd_limit", Value::Null),
-        ("budget_limits", Value::Null),
-        ("router_settings", Value::Null),
-        ("access_group_ids", json!([])),
-        ("default_team_member_models", json!([])),
-        ("model_id", Value::Null),
-        ("model_spend", json!({})),
-        ("model_max_budget", json!({})),
-        ("policies", json!([])),
-        ("allow_team_guardrail_config", json!(false)),
-        ("litellm_model_table", Value::Null),
-        ("object_permission", Value::Null),
-        ("object_permission_id", Value::Null),
-    ]);
+    shape::fill(
+        &mut object,
+        &team.extra,
+        &[
+            ("admins", json!([])),
+            ("members", json!([])),
+            ("tpd_limit", Value::Null),
+            ("budget_limits", Value::Null),
+            ("router_settings", Value::Null),
+            ("access_group_ids", json!([])),
+            ("default_team_member_models", json!([])),
+            ("model_id", Value::Null),
+            ("model_spend", json!({})),
+            ("model_max_budget", json!({})),
+            ("policies", json!([])),
+            ("allow_team_guardrail_config", json!(false)),
+            ("litellm_model_table", Value::Null),
+            ("object_permission", Value::Null),
+            ("object_permission_id", Value::Null),
+        ],
+    );
     Ok(object)
 }
 

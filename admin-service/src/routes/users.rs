@@ -46,16 +46,16 @@ pub(super) async fn shown(
     let spent = spent.get(&user.user_id).copied().unwrap_or_default();
     let teams = teams_of(connection, &user.user_id).await?;
     let now_us = app.store.clock().now_us();
-    Ok(Value::Object(row(user, spent, &teams, now_us, &app.config.windows)))
+    Ok(Value::Object(row(
+        user,
+        spent,
+        &teams,
+        now_us,
+        &app.config.windows,
+    )))
 }
 
-fn row(
-    user: &UserRow,
-    spent: Spent,
-    teams: &[String],
-    now_us: u64,
-    rules: &WindowRules,
-) -> Object {
+fn row(user: &UserRow, spent: Spent, teams: &[String], now_us: u64, rules: &WindowRules) -> Object {
     let mut object = shape::limits(&user.limits, now_us, rules, Times::Z);
     for (name, value) in [
         ("user_id", json!(user.user_id)),
@@ -73,23 +73,27 @@ fn row(
     ] {
         object.insert(name.to_owned(), value);
     }
-    shape::fill(&mut object, &user.extra, &[
-        ("team_id", Value::Null),
-        ("organization_id", Value::Null),
-        ("object_permission_id", Value::Null),
-        ("object_permission", Value::Null),
-        ("password_reset_required", Value::Null),
-        ("last_breach_check_at", Value::Null),
-        ("allowed_cache_controls", json!([])),
-        ("policies", json!([])),
-        ("model_spend", json!({})),
-        ("model_max_budget", json!({})),
-        ("verified_subjects", Value::Null),
-        ("litellm_organization_table", Value::Null),
-        ("organization_memberships", Value::Null),
-        ("invitations_created", Value::Null),
-        ("invitations_updated", Value::Null),
-        ("invitations_user", Value::Null),
-    ]);
+    shape::fill(
+        &mut object,
+        &user.extra,
+        &[
+            ("team_id", Value::Null),
+            ("organization_id", Value::Null),
+            ("object_permission_id", Value::Null),
+            ("object_permission", Value::Null),
+            ("password_reset_required", Value::Null),
+            ("last_breach_check_at", Value::Null),
+            ("allowed_cache_controls", json!([])),
+            ("policies", json!([])),
+            ("model_spend", json!({})),
+            ("model_max_budget", json!({})),
+            ("verified_subjects", Value::Null),
+            ("litellm_organization_table", Value::Null),
+            ("organization_memberships", Value::Null),
+            ("invitations_created", Value::Null),
+            ("invitations_updated", Value::Null),
+            ("invitations_user", Value::Null),
+        ],
+    );
     object
 }

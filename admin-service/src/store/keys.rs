@@ -106,7 +106,10 @@ const COLUMNS: [&str; 29] = [
 const NOT_MASTER: &str = "(key_type IS NULL OR key_type <> 'master')";
 
 fn select(which: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!("SELECT {} FROM virtual_keys {which}", COLUMNS.join(", ")))
+    AssertSqlSafe(format!(
+        "SELECT {} FROM virtual_keys {which}",
+        COLUMNS.join(", ")
+    ))
 }
 
 impl KeyRow {
@@ -254,19 +257,26 @@ pub async fn find(
     connection: &mut AnyConnection,
     which: Which<'_>,
 ) -> Result<Option<KeyRow>, StoreError> {
-    sqlx::query(select(&format!("WHERE {} = $1 AND {NOT_MASTER}", which.column())))
-        .bind(which.value())
-        .fetch_optional(connection)
-        .await?
-        .map(|row| KeyRow::read(&row))
-        .transpose()
+    sqlx::query(select(&format!(
+        "WHERE {} = $1 AND {NOT_MASTER}",
+        which.column()
+    )))
+    .bind(which.value())
+    .fetch_optional(connection)
+    .await?
+    .map(|row| KeyRow::read(&row))
+    .transpose()
 }
 
 /// Reads a key and keeps others from changing it until the transaction ends.
 pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<KeyRow>, StoreError> {
     let column = which.column();
-    let statement = format!("UPDATE virtual_keys SET rev = rev WHERE {column} = $1 AND {NOT_MASTER}");
-    sqlx::query(AssertSqlSafe(statement)).bind(which.value()).execute(tx.connection()).await?;
+    let statement =
+        format!("UPDATE virtual_keys SET rev = rev WHERE {column} = $1 AND {NOT_MASTER}");
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(which.value())
+        .execute(tx.connection())
+        .await?;
     find(tx.connection(), which).await
 }
 
@@ -279,13 +289,15 @@ pub async fn of_owner(
         Owner::User(id) => ("user_id", id),
         Owner::Team(id) => ("team_id", id),
     };
-    sqlx::query(select(&format!("WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id")))
-        .bind(value.to_owned())
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(KeyRow::read)
-        .collect()
+    sqlx::query(select(&format!(
+        "WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id"
+    )))
+    .bind(value.to_owned())
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(KeyRow::read)
+    .collect()
 }
 
 /// Whose keys.
@@ -303,11 +315,15 @@ pub async fn insert<R: Writes>(
     by: &Authorized<R>,
     row: &mut KeyRow,
 ) -> Result<(), StoreError> {
-    row.rev = first_rev(tx, Kind::Key, &row.key_id).await?.max(above_dead(tx, &row.token).await?);
+    row.rev = first_rev(tx, Kind::Key, &row.key_id)
+        .await?
+        .max(above_dead(tx, &row.token).await?);
     row.created_at = tx.now_us();
     row.updated_at = row.created_at;
     let statement = AssertSqlSafe(row::insert_into("virtual_keys", &COLUMNS));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let after = Some(snapshot(row));
     let change = audit::Change {
         action: "created",
@@ -343,8 +359,14 @@ pub async fn update<R: Writes>(
     row.rev = before.rev.next(tx.now_us());
     row.updated_at = tx.now_us();
     row.updated_by.clone_from(&by.caller.user_id);
-    let statement = AssertSqlSafe(row::update("virtual_keys", &COLUMNS[..COLUMNS.len() - 1], "key_id"));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    let statement = AssertSqlSafe(row::update(
+        "virtual_keys",
+        &COLUMNS[..COLUMNS.len() - 1],
+        "key_id",
+    ));
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let change = audit::Change {
         action,
         table: audit::KEYS,
@@ -414,7 +436,9 @@ fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let number = chunk.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        let number = chunk
+            .iter()
+            .fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
         let number = number << (8 * (3 - chunk.len()));
         for at in 0..=chunk.len() {
             let six = usize::try_from((number >> (18 - 6 * at)) & 63).unwrap_or(0);

@@ -83,13 +83,15 @@ pub async fn of_team(
     connection: &mut AnyConnection,
     team_id: &str,
 ) -> Result<Vec<MemberRow>, StoreError> {
-    sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE team_id = $1 ORDER BY position")))
-        .bind(team_id.to_owned())
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(MemberRow::read)
-        .collect()
+    sqlx::query(AssertSqlSafe(format!(
+        "{SELECT} WHERE team_id = $1 ORDER BY position"
+    )))
+    .bind(team_id.to_owned())
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(MemberRow::read)
+    .collect()
 }
 
 /// Memberships of a user.
@@ -97,13 +99,15 @@ pub async fn of_user(
     connection: &mut AnyConnection,
     user_id: &str,
 ) -> Result<Vec<MemberRow>, StoreError> {
-    sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE user_id = $1 ORDER BY created_at, team_id")))
-        .bind(user_id.to_owned())
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(MemberRow::read)
-        .collect()
+    sqlx::query(AssertSqlSafe(format!(
+        "{SELECT} WHERE user_id = $1 ORDER BY created_at, team_id"
+    )))
+    .bind(user_id.to_owned())
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(MemberRow::read)
+    .collect()
 }
 
 /// One membership.
@@ -112,13 +116,15 @@ pub async fn find(
     team_id: &str,
     user_id: &str,
 ) -> Result<Option<MemberRow>, StoreError> {
-    sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE team_id = $1 AND user_id = $2")))
-        .bind(team_id.to_owned())
-        .bind(user_id.to_owned())
-        .fetch_optional(connection)
-        .await?
-        .map(|row| MemberRow::read(&row))
-        .transpose()
+    sqlx::query(AssertSqlSafe(format!(
+        "{SELECT} WHERE team_id = $1 AND user_id = $2"
+    )))
+    .bind(team_id.to_owned())
+    .bind(user_id.to_owned())
+    .fetch_optional(connection)
+    .await?
+    .map(|row| MemberRow::read(&row))
+    .transpose()
 }
 
 /// Memberships that a budget row limits.
@@ -126,13 +132,15 @@ pub async fn of_budget(
     connection: &mut AnyConnection,
     budget_id: &str,
 ) -> Result<Vec<MemberRow>, StoreError> {
-    sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE budget_id = $1 ORDER BY team_id, user_id")))
-        .bind(budget_id.to_owned())
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(MemberRow::read)
-        .collect()
+    sqlx::query(AssertSqlSafe(format!(
+        "{SELECT} WHERE budget_id = $1 ORDER BY team_id, user_id"
+    )))
+    .bind(budget_id.to_owned())
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(MemberRow::read)
+    .collect()
 }
 
 /// Writes a new membership with its audit and outbox rows. The team's row is locked by the caller, so positions do not collide.
@@ -176,7 +184,11 @@ pub async fn insert<R: Writes>(
 }
 
 /// Has a membership published again: its budget row changed, or its windows ran short.
-pub async fn touch(tx: &mut Tx, row: &MemberRow, refresh_at: Option<u64>) -> Result<(), StoreError> {
+pub async fn touch(
+    tx: &mut Tx,
+    row: &MemberRow,
+    refresh_at: Option<u64>,
+) -> Result<(), StoreError> {
     let rev = row.rev.next(tx.now_us());
     sqlx::query(
         "UPDATE team_members SET rev = $1, refresh_at = $2, budget_id = $3 \
@@ -262,7 +274,10 @@ pub async fn budget(
     connection: &mut AnyConnection,
     budget_id: &str,
 ) -> Result<Option<BudgetRow>, StoreError> {
-    let statement = format!("SELECT {} FROM budgets WHERE budget_id = $1", BUDGET.join(", "));
+    let statement = format!(
+        "SELECT {} FROM budgets WHERE budget_id = $1",
+        BUDGET.join(", ")
+    );
     let row = sqlx::query(AssertSqlSafe(statement))
         .bind(budget_id.to_owned())
         .fetch_optional(connection)
@@ -289,8 +304,12 @@ pub async fn put_budget<R: Writes>(
     let user = by.caller.user_id.clone().unwrap_or_default();
     row.updated_at = tx.now_us();
     row.updated_by.clone_from(&user);
-    row.created_at = before.as_ref().map_or(row.updated_at, |before| before.created_at);
-    row.created_by = before.as_ref().map_or(user, |before| before.created_by.clone());
+    row.created_at = before
+        .as_ref()
+        .map_or(row.updated_at, |before| before.created_at);
+    row.created_by = before
+        .as_ref()
+        .map_or(user, |before| before.created_by.clone());
     let statement = match before {
         Some(_) => row::update("budgets", &BUDGET[..BUDGET.len() - 1], "budget_id"),
         None => row::insert_into("budgets", &BUDGET),
@@ -301,7 +320,11 @@ pub async fn put_budget<R: Writes>(
         .bind(row.created_by.clone())
         .bind(signed(row.updated_at))
         .bind(row.updated_by.clone());
-    row.limits.bind(statement).bind(row.budget_id.clone()).execute(tx.connection()).await?;
+    row.limits
+        .bind(statement)
+        .bind(row.budget_id.clone())
+        .execute(tx.connection())
+        .await?;
     let shown = |row: &BudgetRow| {
         json!({"max_budget": row.limits.max_budget.map(NanoUsd::get),
             "soft_budget": row.soft_budget.map(NanoUsd::get),
@@ -309,7 +332,11 @@ pub async fn put_budget<R: Writes>(
             "budget_duration": row.limits.budget_duration})
     };
     let change = audit::Change {
-        action: if before.is_some() { "updated" } else { "created" },
+        action: if before.is_some() {
+            "updated"
+        } else {
+            "created"
+        },
         table: "LiteLLM_BudgetTable",
         object_id: &row.budget_id,
         before: before.as_ref().map(shown),

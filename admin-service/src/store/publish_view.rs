@@ -27,7 +27,7 @@ pub enum Published {
     /// A key: an index entry and a record.
     Key(Box<PublishedKey>),
     /// A user, team or membership: a record.
-    Record(PublishedRecord),
+    Record(Box<PublishedRecord>),
 }
 
 /// A key, or what is left of a deleted one.
@@ -326,12 +326,12 @@ impl PublishView<'_> {
                 limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
             });
             let rev = rev(row.try_get("rev")?)?;
-            objects.push(Published::Record(PublishedRecord {
+            objects.push(Published::Record(Box::new(PublishedRecord {
                 id: own,
                 rev,
                 homes,
                 record,
-            }));
+            })));
         }
         Ok(objects)
     }
@@ -348,18 +348,18 @@ impl PublishView<'_> {
             id,
         });
         let rev = rev(row.try_get("rev")?)?;
-        Ok(Published::Record(PublishedRecord {
+        Ok(Published::Record(Box::new(PublishedRecord {
             id: own.clone(),
             rev,
             homes: vec![own],
             record,
-        }))
+        })))
     }
 
     fn read_member(&self, row: &AnyRow) -> Result<Published, StoreError> {
         let team = TeamId::new(row.try_get::<String, _>("team_id")?);
         let user = UserId::new(row.try_get::<String, _>("user_id")?);
-        Ok(Published::Record(PublishedRecord {
+        Ok(Published::Record(Box::new(PublishedRecord {
             id: RecordId::member(&team, &user),
             rev: rev(row.try_get("rev")?)?,
             homes: vec![RecordId::team(&team)],
@@ -368,7 +368,7 @@ impl PublishView<'_> {
                 team,
                 user,
             }),
-        }))
+        })))
     }
 }
 
@@ -449,12 +449,12 @@ fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, StoreError> {
     let object_id: String = row.try_get("object_id")?;
     let rev = rev(row.try_get("rev")?)?;
     let deleted = |id: RecordId, homes| {
-        Published::Record(PublishedRecord {
+        Published::Record(Box::new(PublishedRecord {
             id,
             rev,
             homes,
             record: Record::Deleted,
-        })
+        }))
     };
     match kind {
         Kind::Key => {

@@ -18,7 +18,7 @@ use crate::domain::temporary_budget;
 /// Rows in one transaction.
 const BATCH: i64 = 200;
 /// Longest sleep: another process may have made rows that are due earlier.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,9 +39,21 @@ const MEMBERS: &str = "SELECT m.team_id AS first, m.user_id AS second, m.rev, '{
 
 /// A table: what is due in it, and how a row is moved on. The revision that was read must still be there.
 const TABLES: [(Kind, &str, &str); 4] = [
-    (Kind::Key, KEYS, "UPDATE virtual_keys SET rev = $1, refresh_at = $2 WHERE key_id = $3 AND '' = $4 AND rev = $5"),
-    (Kind::User, USERS, "UPDATE users SET rev = $1, refresh_at = $2 WHERE user_id = $3 AND '' = $4 AND rev = $5"),
-    (Kind::Team, TEAMS, "UPDATE teams SET rev = $1, refresh_at = $2 WHERE team_id = $3 AND '' = $4 AND rev = $5"),
+    (
+        Kind::Key,
+        KEYS,
+        "UPDATE virtual_keys SET rev = $1, refresh_at = $2 WHERE key_id = $3 AND '' = $4 AND rev = $5",
+    ),
+    (
+        Kind::User,
+        USERS,
+        "UPDATE users SET rev = $1, refresh_at = $2 WHERE user_id = $3 AND '' = $4 AND rev = $5",
+    ),
+    (
+        Kind::Team,
+        TEAMS,
+        "UPDATE teams SET rev = $1, refresh_at = $2 WHERE team_id = $3 AND '' = $4 AND rev = $5",
+    ),
     (
         Kind::Member,
         MEMBERS,
@@ -69,7 +81,16 @@ pub async fn run(store: &Store, rules: &WindowRules, mut stop: watch::Receiver<b
 /// Has everything that is due published again.
 pub async fn refresh(store: &Store, rules: &WindowRules) -> Result<(), StoreError> {
     for (kind, due, touch) in TABLES {
-        while store.write(&Refresh { kind, due, touch, rules }).await?.value {}
+        while store
+            .write(&Refresh {
+                kind,
+                due,
+                touch,
+                rules,
+            })
+            .await?
+            .value
+        {}
     }
     Ok(())
 }
@@ -84,7 +105,11 @@ async fn until_next(store: &Store) -> Result<Duration, StoreError> {
     .await?;
     let now_us = store.clock().now_us();
     let at = row.try_get::<Option<i64>, _>("at")?.map(unsigned);
-    Ok(at.map_or(LONGEST, |at| Duration::from_micros(at.saturating_sub(now_us))).min(LONGEST))
+    Ok(at
+        .map_or(LONGEST, |at| {
+            Duration::from_micros(at.saturating_sub(now_us))
+        })
+        .min(LONGEST))
 }
 
 struct Refresh<'a> {
@@ -110,7 +135,8 @@ impl Change for Refresh<'_> {
             let (first, second): (String, String) = (row.try_get("first")?, row.try_get("second")?);
             let old: Rev = rev(row.try_get("rev")?)?;
             let rev = old.next(now_us);
-            let end = temporary_budget::expiry_us(&json(row, "metadata")?).filter(|end| *end > now_us);
+            let end =
+                temporary_budget::expiry_us(&json(row, "metadata")?).filter(|end| *end > now_us);
             let window = LimitColumns::read(row)?.refresh_at(now_us, self.rules);
             let next = [window, end].into_iter().flatten().min();
             let touched = sqlx::query(AssertSqlSafe(self.touch.to_owned()))

@@ -81,14 +81,23 @@ impl LimitColumns {
 /// `INSERT INTO table (columns) VALUES ($1, …)`.
 pub(super) fn insert_into(table: &str, columns: &[&str]) -> String {
     let places = super::outbox::placeholders(1, columns.len());
-    format!("INSERT INTO {table} ({}) VALUES ({places})", columns.join(", "))
+    format!(
+        "INSERT INTO {table} ({}) VALUES ({places})",
+        columns.join(", ")
+    )
 }
 
 /// `UPDATE table SET column = $1, … WHERE key = $n`, the key's value being bound last.
 pub(super) fn update(table: &str, columns: &[&str], key: &str) -> String {
-    let set = columns.iter().enumerate().map(|(at, column)| format!("{column} = ${}", at + 1));
+    let set = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| format!("{column} = ${}", at + 1));
     let set = set.collect::<Vec<_>>().join(", ");
-    format!("UPDATE {table} SET {set} WHERE {key} = ${}", columns.len() + 1)
+    format!(
+        "UPDATE {table} SET {set} WHERE {key} = ${}",
+        columns.len() + 1
+    )
 }
 
 pub(super) fn number(row: &AnyRow, column: &str) -> Result<Option<u64>, StoreError> {

@@ -151,7 +151,10 @@ pub async fn find(
     connection: &mut AnyConnection,
     team_id: &str,
 ) -> Result<Option<TeamRow>, StoreError> {
-    let statement = format!("SELECT {} FROM teams WHERE team_id = $1", COLUMNS.join(", "));
+    let statement = format!(
+        "SELECT {} FROM teams WHERE team_id = $1",
+        COLUMNS.join(", ")
+    );
     sqlx::query(AssertSqlSafe(statement))
         .bind(team_id.to_owned())
         .fetch_optional(connection)
@@ -179,7 +182,9 @@ pub async fn insert<R: Writes>(
     row.created_at = tx.now_us();
     row.updated_at = row.created_at;
     let statement = AssertSqlSafe(row::insert_into("teams", &COLUMNS));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let change = audit::Change {
         action: "created",
         table: audit::TEAMS,
@@ -200,8 +205,14 @@ pub async fn update<R: Writes>(
 ) -> Result<(), StoreError> {
     row.rev = before.rev.next(tx.now_us());
     row.updated_at = tx.now_us();
-    let statement = AssertSqlSafe(row::update("teams", &COLUMNS[..COLUMNS.len() - 1], "team_id"));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    let statement = AssertSqlSafe(row::update(
+        "teams",
+        &COLUMNS[..COLUMNS.len() - 1],
+        "team_id",
+    ));
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let change = audit::Change {
         action: "updated",
         table: audit::TEAMS,

@@ -169,7 +169,10 @@ pub async fn find(
     which: Which<'_>,
 ) -> Result<Option<UserRow>, StoreError> {
     let (column, value) = which.condition();
-    let statement = format!("SELECT {} FROM users WHERE {column} = $1", COLUMNS.join(", "));
+    let statement = format!(
+        "SELECT {} FROM users WHERE {column} = $1",
+        COLUMNS.join(", ")
+    );
     sqlx::query(AssertSqlSafe(statement))
         .bind(value)
         .fetch_optional(connection)
@@ -182,7 +185,10 @@ pub async fn find(
 pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<UserRow>, StoreError> {
     let (column, value) = which.condition();
     let statement = format!("UPDATE users SET rev = rev WHERE {column} = $1");
-    sqlx::query(AssertSqlSafe(statement)).bind(value).execute(tx.connection()).await?;
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(value)
+        .execute(tx.connection())
+        .await?;
     find(tx.connection(), which).await
 }
 
@@ -196,7 +202,9 @@ pub async fn insert<R: Writes>(
     row.created_at = tx.now_us();
     row.updated_at = row.created_at;
     let statement = AssertSqlSafe(row::insert_into("users", &COLUMNS));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let change = audit::Change {
         action: "created",
         table: audit::USERS,
@@ -217,8 +225,14 @@ pub async fn update<R: Writes>(
 ) -> Result<(), StoreError> {
     row.rev = before.rev.next(tx.now_us());
     row.updated_at = tx.now_us();
-    let statement = AssertSqlSafe(row::update("users", &COLUMNS[..COLUMNS.len() - 1], "user_id"));
-    row.bind(sqlx::query(statement)).execute(tx.connection()).await?;
+    let statement = AssertSqlSafe(row::update(
+        "users",
+        &COLUMNS[..COLUMNS.len() - 1],
+        "user_id",
+    ));
+    row.bind(sqlx::query(statement))
+        .execute(tx.connection())
+        .await?;
     let change = audit::Change {
         action: "updated",
         table: audit::USERS,

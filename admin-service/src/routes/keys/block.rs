@@ -42,8 +42,12 @@ async fn set<R: Writes>(
     let done = app.store.write(&SetBlocked { by, token, blocked }).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let mut connection = app.store.read().await?;
-    let shown = shown(&mut connection, app, &[done.value], Times::Z).await?.pop();
-    Ok(Answer::new(shown.unwrap_or_default()).ignoring(&body.ignored).published(published))
+    let shown = shown(&mut connection, app, &[done.value], Times::Z)
+        .await?
+        .pop();
+    Ok(Answer::new(shown.unwrap_or_default())
+        .ignoring(&body.ignored)
+        .published(published))
 }
 
 struct SetBlocked<'a, R> {
@@ -60,11 +64,22 @@ impl<R: Writes> Change for SetBlocked<'_, R> {
         let found = keys::lock(tx, keys::Which::Token(&self.token)).await?;
         let before = found.ok_or(Refusal::KeyMissing)?;
         let caller = &self.by.caller;
-        let (route, action) =
-            if self.blocked { ("/key/block", "blocked") } else { ("/key/unblock", "unblocked") };
-        if !self.by.is_admin() && !ownership::is_team_admin(tx.connection(), caller, &before).await? {
+        let (route, action) = if self.blocked {
+            ("/key/block", "blocked")
+        } else {
+            ("/key/unblock", "unblocked")
+        };
+        if !self.by.is_admin()
+            && !ownership::is_team_admin(tx.connection(), caller, &before).await?
+        {
             let (role, user) = (caller.role.as_str(), caller.user().to_owned());
-            return Err(Refusal::AdminsOnly { what: route.to_owned(), role, user, wrapped: false }.into());
+            return Err(Refusal::AdminsOnly {
+                what: route.to_owned(),
+                role,
+                user,
+                wrapped: false,
+            }
+            .into());
         }
         let mut key = before.clone();
         key.blocked = Some(self.blocked);

@@ -25,7 +25,7 @@ pub(super) fn hold(body: &mut Body, bounds: &KeyBounds, fill: bool) -> Result<()
         match sent(body, "max_budget") {
             Some(asked) => {
                 let asked = parse_money("max_budget", &asked.to_string())?;
-                refuse_above("max_budget", asked, bound, ToString::to_string)?;
+                refuse_above("max_budget", &asked, &bound)?;
             }
             None => fill_in(body, "max_budget", fill, || dollars(bound)),
         }
@@ -39,20 +39,32 @@ pub(super) fn hold(body: &mut Body, bounds: &KeyBounds, fill: bool) -> Result<()
         match sent(body, name) {
             Some(asked) => {
                 let asked = asked.as_u64().unwrap_or(u64::MAX);
-                refuse_above(name, asked, bound, ToString::to_string)?;
+                refuse_above(name, &asked, &bound)?;
             }
             None => fill_in(body, name, fill, || json!(bound)),
         }
     }
-    for (name, bound) in [("budget_duration", &bounds.budget_duration), ("duration", &bounds.duration)] {
+    for (name, bound) in [
+        ("budget_duration", &bounds.budget_duration),
+        ("duration", &bounds.duration),
+    ] {
         let Some(bound) = bound else { continue };
         match sent(body, name) {
             Some(asked) => {
                 let asked = asked.as_str().unwrap_or_default().to_owned();
                 // "-1" is for ever; what is no duration at all is refused where it is read.
-                let length = if asked == "-1" { Some(u64::MAX) } else { duration_us(&asked) };
+                let length = if asked == "-1" {
+                    Some(u64::MAX)
+                } else {
+                    duration_us(&asked)
+                };
                 if length > duration_us(bound) {
-                    return Err(Refusal::AboveBound { field: name, asked, bound: bound.clone() }.into());
+                    return Err(Refusal::AboveBound {
+                        field: name,
+                        asked,
+                        bound: bound.clone(),
+                    }
+                    .into());
                 }
             }
             None => fill_in(body, name, fill, || json!(bound)),
@@ -72,15 +84,19 @@ fn fill_in(body: &mut Body, name: &str, fill: bool, bound: impl Fn() -> Value) {
     }
 }
 
-fn refuse_above<T: PartialOrd>(
+fn refuse_above<T: PartialOrd + ToString>(
     field: &'static str,
-    asked: T,
-    bound: T,
-    shown: impl Fn(&T) -> String,
+    asked: &T,
+    bound: &T,
 ) -> Result<(), ApiError> {
     if asked > bound {
-        let (asked, bound) = (shown(&asked), shown(&bound));
-        return Err(Refusal::AboveBound { field, asked, bound }.into());
+        let (asked, bound) = (asked.to_string(), bound.to_string());
+        return Err(Refusal::AboveBound {
+            field,
+            asked,
+            bound,
+        }
+        .into());
     }
     Ok(())
 }
@@ -118,7 +134,11 @@ mod tests {
     #[test]
     fn more_than_the_bound_is_refused_and_the_bound_itself_is_not() {
         let above = |sent: Value| match held(&sent, true) {
-            Err(ApiError::Refused(Refusal::AboveBound { field, asked, bound })) => {
+            Err(ApiError::Refused(Refusal::AboveBound {
+                field,
+                asked,
+                bound,
+            })) => {
                 format!("{field} {asked} {bound}")
             }
             other => panic!("expected a refusal, got {other:?}"),

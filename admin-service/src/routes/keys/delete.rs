@@ -26,9 +26,18 @@ pub async fn delete(
         let msg = "Value error, At least one of 'keys' or 'key_aliases' must be provided.";
         return Err(Problem::whole_body("value_error", msg).into());
     }
-    let done = app.store.write(&Delete { by: &by, keys, aliases }).await?;
+    let done = app
+        .store
+        .write(&Delete {
+            by: &by,
+            keys,
+            aliases,
+        })
+        .await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
-    Ok(Answer::new(json!({ "deleted_keys": done.value })).ignoring(&body.ignored).published(published))
+    Ok(Answer::new(json!({ "deleted_keys": done.value }))
+        .ignoring(&body.ignored)
+        .published(published))
 }
 
 struct Delete<'a> {
@@ -53,13 +62,19 @@ impl Change for Delete<'_> {
                 deleted.push(alias.clone());
             }
         }
-        if deleted.is_empty() { Err(Refusal::NoKeysFound.into()) } else { Ok(deleted) }
+        if deleted.is_empty() {
+            Err(Refusal::NoKeysFound.into())
+        } else {
+            Ok(deleted)
+        }
     }
 }
 
 impl Delete<'_> {
     async fn one(&self, tx: &mut Tx, which: keys::Which<'_>) -> Result<bool, ApiError> {
-        let Some(key) = keys::lock(tx, which).await? else { return Ok(false) };
+        let Some(key) = keys::lock(tx, which).await? else {
+            return Ok(false);
+        };
         if !self.by.is_admin() {
             ownership::may_delete(tx.connection(), &self.by.caller, &key).await?;
         }

@@ -86,16 +86,22 @@ pub(in crate::routes) fn apply(
     body.text("budget_id").apply(&mut key.budget_id);
     body.flag("blocked").apply(&mut key.blocked);
     body.texts("models").apply_or(&mut key.models, Vec::new());
-    body.object("aliases").apply_or(&mut key.aliases, Object::new());
+    body.object("aliases")
+        .apply_or(&mut key.aliases, Object::new());
     all_texts("aliases", &key.aliases)?;
-    body.object("permissions").apply_or(&mut key.permissions, Object::new());
-    body.object("metadata").apply_or(&mut key.metadata, Object::new());
+    body.object("permissions")
+        .apply_or(&mut key.permissions, Object::new());
+    body.object("metadata")
+        .apply_or(&mut key.metadata, Object::new());
     let routes = body.texts("allowed_routes");
     let routes_given = matches!(&routes, Patch::Set(routes) if !routes.is_empty());
     routes.apply_or(&mut key.allowed_routes, Vec::new());
     if let Patch::Set(preset) = body.text("key_type") {
         if !routes_given {
-            key.allowed_routes = routes_of(&preset).iter().map(|route| (*route).to_owned()).collect();
+            key.allowed_routes = routes_of(&preset)
+                .iter()
+                .map(|route| (*route).to_owned())
+                .collect();
         }
         key.key_type = Some(preset);
     }
@@ -113,9 +119,17 @@ pub(in crate::routes) fn apply(
             }
         }
     }
-    let end = key.metadata.get(temporary_budget::EXPIRY).and(temporary_budget::expiry_us(&Value::Object(key.metadata.clone())));
+    let end = key
+        .metadata
+        .get(temporary_budget::EXPIRY)
+        .and(temporary_budget::expiry_us(&Value::Object(
+            key.metadata.clone(),
+        )));
     let end = end.filter(|end| *end > now_us);
-    key.refresh_at = [key.limits.refresh_at(now_us, rules), end].into_iter().flatten().min();
+    key.refresh_at = [key.limits.refresh_at(now_us, rules), end]
+        .into_iter()
+        .flatten()
+        .min();
     Ok(())
 }
 
@@ -135,7 +149,8 @@ pub(in crate::routes) fn limits(
     now_us: u64,
 ) -> Result<(), ApiError> {
     body.money("max_budget")?.apply(&mut limits.max_budget);
-    body.whole("max_parallel_requests").apply(&mut limits.max_parallel_requests);
+    body.whole("max_parallel_requests")
+        .apply(&mut limits.max_parallel_requests);
     body.whole("tpm_limit").apply(&mut limits.tpm_limit);
     body.whole("rpm_limit").apply(&mut limits.rpm_limit);
     window(limits, body.text("budget_duration"), now_us)
@@ -190,11 +205,16 @@ fn temporary(metadata: &mut Object, body: &mut Body) -> Result<(), ApiError> {
         (Patch::Set(increase), Patch::Set(expiry)) => {
             let amount = crate::routes::shape::dollars(increase);
             metadata.insert(temporary_budget::INCREASE.into(), amount);
-            let expiry = if expiry.len() == 10 { format!("{expiry}T00:00:00") } else { expiry };
+            let expiry = if expiry.len() == 10 {
+                format!("{expiry}T00:00:00")
+            } else {
+                expiry
+            };
             metadata.insert(temporary_budget::EXPIRY.into(), Value::String(expiry));
         }
         _ => {
-            let msg = "Value error, temp_budget_increase and temp_budget_expiry must be set together";
+            let msg =
+                "Value error, temp_budget_increase and temp_budget_expiry must be set together";
             return Err(Problem::whole_body("value_error", msg).into());
         }
     }

@@ -37,11 +37,21 @@ pub async fn generate(
         body.set("key_type", Value::String("default".into()));
     }
     let mut key = blank(&secret);
-    apply(&mut key, body, app.store.clock().now_us(), &app.config.windows)?;
+    apply(
+        &mut key,
+        body,
+        app.store.clock().now_us(),
+        &app.config.windows,
+    )?;
     if !by.is_admin() {
         for_oneself(&by, &mut key)?;
     }
-    let change = Generate { app: &app, by: &by, key, soft_budget };
+    let change = Generate {
+        app: &app,
+        by: &by,
+        key,
+        soft_budget,
+    };
     let done = app.store.write(&change).await?;
     let (key, budget) = &done.value;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
@@ -96,7 +106,9 @@ pub(in crate::routes) fn blank_without_secret() -> KeyRow {
 }
 
 fn chosen_or_random(chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
-    let Some(chosen) = chosen.value() else { return Ok(random_key()?) };
+    let Some(chosen) = chosen.value() else {
+        return Ok(random_key()?);
+    };
     if !chosen.starts_with("sk-") {
         return Err(Refusal::KeyFormat.into());
     }
@@ -136,13 +148,22 @@ impl Change for Generate<'_> {
         let mut key = self.key.clone();
         if !self.by.is_admin() {
             if let Some(team) = &key.team_id {
-                let permission = ownership::Permission { route: "/key/generate", name: "KEY_GENERATE" };
+                let permission = ownership::Permission {
+                    route: "/key/generate",
+                    name: "KEY_GENERATE",
+                };
                 ownership::may_in_team(tx.connection(), &self.by.caller, team, permission).await?;
             }
             ownership::within_own(tx.connection(), &key).await?;
         }
         let budget = budget_of(tx, self.by, &mut key, self.soft_budget).await?;
-        key.created_by = Some(self.by.caller.user_id.clone().unwrap_or_else(|| MASTER_USER.to_owned()));
+        key.created_by = Some(
+            self.by
+                .caller
+                .user_id
+                .clone()
+                .unwrap_or_else(|| MASTER_USER.to_owned()),
+        );
         key.updated_by.clone_from(&key.created_by);
         insert_new(tx, self.by, &mut key, self.app).await?;
         Ok((key, budget))
@@ -185,7 +206,11 @@ pub(in crate::routes) async fn insert_new<R: Writes>(
     app: &App,
 ) -> Result<(), ApiError> {
     let is_master = key.token == app.master_hash().to_string();
-    if is_master || keys::find(tx.connection(), keys::Which::Token(&key.token)).await?.is_some() {
+    if is_master
+        || keys::find(tx.connection(), keys::Which::Token(&key.token))
+            .await?
+            .is_some()
+    {
         return Err(Refusal::KeyExists.into());
     }
     free_alias(tx, key).await?;
@@ -194,9 +219,13 @@ pub(in crate::routes) async fn insert_new<R: Writes>(
 
 /// Refuses an alias that another key has.
 pub(in crate::routes) async fn free_alias(tx: &mut Tx, key: &KeyRow) -> Result<(), ApiError> {
-    let Some(alias) = &key.key_alias else { return Ok(()) };
+    let Some(alias) = &key.key_alias else {
+        return Ok(());
+    };
     match keys::find(tx.connection(), keys::Which::Alias(alias)).await? {
-        Some(other) if other.key_id != key.key_id => Err(Refusal::AliasExists(alias.clone()).into()),
+        Some(other) if other.key_id != key.key_id => {
+            Err(Refusal::AliasExists(alias.clone()).into())
+        }
         _ => Ok(()),
     }
 }

@@ -20,19 +20,18 @@ pub async fn info(
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
     let asked = Query::parse(query.as_deref()).text("key");
-    let asked = match asked.or_else(|| by.caller.token().map(str::to_owned)) {
-        Some(asked) => asked,
-        None => return Err(Refusal::KeyInfoMissing.into()),
+    let Some(asked) = asked.or_else(|| by.caller.token().map(str::to_owned)) else {
+        return Err(Refusal::KeyInfoMissing.into());
     };
     let token = token_of(&asked);
     let mut connection = app.store.read().await?;
-    let (key, deleted) = match keys::find(&mut connection, keys::Which::Token(&token)).await? {
-        Some(key) => (key, None),
-        None => {
-            let found = keys::find_deleted(&mut connection, &token).await?;
-            let found = found.ok_or(Refusal::KeyInfoMissing)?;
-            (found.key.clone(), Some(found))
-        }
+    let live = keys::find(&mut connection, keys::Which::Token(&token)).await?;
+    let (key, deleted) = if let Some(key) = live {
+        (key, None)
+    } else {
+        let found = keys::find_deleted(&mut connection, &token).await?;
+        let found = found.ok_or(Refusal::KeyInfoMissing)?;
+        (found.key.clone(), Some(found))
     };
     if !by.is_admin() && !may_see(&by.caller, &key) {
         let in_team = ownership::is_team_admin(&mut connection, &by.caller, &key).await?;

@@ -54,7 +54,11 @@ pub async fn list(
     let keys = if full {
         shown(&mut *app.store.read().await?, &app, &listed.keys, Times::Z).await?
     } else {
-        listed.keys.into_iter().map(|key| Value::String(key.token)).collect()
+        listed
+            .keys
+            .into_iter()
+            .map(|key| Value::String(key.token))
+            .collect()
     };
     Ok(Answer::new(json!({
         "keys": keys,
@@ -80,14 +84,18 @@ async fn scope(
         }
         what.substring = false;
     }
-    let Some(user) = what.user_id.clone() else { return Ok(()) };
+    let Some(user) = what.user_id.clone() else {
+        return Ok(());
+    };
     if with_created {
         what.or_created_by = Some(user.clone());
     }
     if with_teams {
         let all = members::of_user(&mut *app.store.read().await?, &user).await?;
         // A member sees the keys of teams it administers; others see nobody else's.
-        let administered = all.into_iter().filter(|member| member.role == "admin" || by.is_admin());
+        let administered = all
+            .into_iter()
+            .filter(|member| member.role == "admin" || by.is_admin());
         what.or_teams = administered.map(|member| member.team_id).collect();
     }
     Ok(())

@@ -58,20 +58,44 @@ pub(super) async fn may_in_team(
         return Err(Refusal::TeamMissingForKey(team_id.to_owned()).into());
     };
     let Some(member) = membership(connection, caller, Some(team_id)).await? else {
-        return Err(Refusal::NotInTeam { user: own(caller), team: team_id.to_owned() }.into());
+        return Err(Refusal::NotInTeam {
+            user: own(caller),
+            team: team_id.to_owned(),
+        }
+        .into());
     };
-    if member.role == "admin" || team.team_member_permissions.iter().any(|may| may == permission.route) {
+    if member.role == "admin"
+        || team
+            .team_member_permissions
+            .iter()
+            .any(|may| may == permission.route)
+    {
         return Ok(());
     }
     let mut permitted: Vec<String> = ALWAYS.iter().map(|route| (*route).to_owned()).collect();
-    permitted.extend(team.team_member_permissions.into_iter().filter(|may| !ALWAYS.contains(&may.as_str())));
+    permitted.extend(
+        team.team_member_permissions
+            .into_iter()
+            .filter(|may| !ALWAYS.contains(&may.as_str())),
+    );
     let Permission { route, name } = permission;
-    Err(Refusal::TeamPermission { route, name, permitted, team: team_id.to_owned() }.into())
+    Err(Refusal::TeamPermission {
+        route,
+        name,
+        permitted,
+        team: team_id.to_owned(),
+    }
+    .into())
 }
 
 /// Nothing that only an admin may set was set.
 pub(super) fn no_admin_fields(key: &KeyRow, before: Option<&KeyRow>) -> Result<(), ApiError> {
-    let preset: &[&[&str]] = &[&[], &["llm_api_routes"], &["management_routes"], &["info_routes"]];
+    let preset: &[&[&str]] = &[
+        &[],
+        &["llm_api_routes"],
+        &["management_routes"],
+        &["info_routes"],
+    ];
     let routes_same = before.is_some_and(|before| before.allowed_routes == key.allowed_routes);
     if !routes_same && !preset.iter().any(|preset| key.allowed_routes == *preset) {
         return Err(Refusal::AdminOnlyField("allowed_routes").into());
@@ -84,7 +108,10 @@ pub(super) fn no_admin_fields(key: &KeyRow, before: Option<&KeyRow>) -> Result<(
 }
 
 /// The key has no more than its user or team.
-pub(super) async fn within_own(connection: &mut AnyConnection, key: &KeyRow) -> Result<(), ApiError> {
+pub(super) async fn within_own(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+) -> Result<(), ApiError> {
     let (models, limits) = match (&key.team_id, &key.user_id) {
         (Some(team), _) => match teams::find(connection, team).await? {
             Some(team) => (team.models, team.limits),
@@ -106,13 +133,21 @@ fn models_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
         return Ok(());
     }
     let covered = |asked: &String| {
-        asked == "all-team-models" || own.iter().any(|own| own == asked || matches_pattern(own, asked))
+        asked == "all-team-models"
+            || own
+                .iter()
+                .any(|own| own == asked || matches_pattern(own, asked))
     };
     match asked.iter().find(|asked| !covered(asked)) {
         None => Ok(()),
         Some(more) => {
             let (asked, own) = (more.clone(), own.join(", "));
-            Err(Refusal::MoreThanOwn { field: "models", asked, own }.into())
+            Err(Refusal::MoreThanOwn {
+                field: "models",
+                asked,
+                own,
+            }
+            .into())
         }
     }
 }
@@ -120,7 +155,9 @@ fn models_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
 /// `*` stands for any text.
 fn matches_pattern(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
     let mut last = None;
     for part in parts {
         if let Some(part) = last.replace(part) {
@@ -143,7 +180,11 @@ fn limits_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiErro
         return more("max_budget", asked.to_string(), own.to_string());
     }
     for (field, asked, own) in [
-        ("max_parallel_requests", asked.max_parallel_requests, own.max_parallel_requests),
+        (
+            "max_parallel_requests",
+            asked.max_parallel_requests,
+            own.max_parallel_requests,
+        ),
         ("tpm_limit", asked.tpm_limit, own.tpm_limit),
         ("rpm_limit", asked.rpm_limit, own.rpm_limit),
     ] {
@@ -168,11 +209,20 @@ pub(super) async fn may_update(
     }
     if before.user_id.is_none() || before.user_id != caller.user_id {
         let asked = before.user_id.clone().unwrap_or_else(|| "None".to_owned());
-        return Err(Refusal::KeyForOther { asked, own: own(caller) }.into());
+        return Err(Refusal::KeyForOther {
+            asked,
+            own: own(caller),
+        }
+        .into());
     }
     let refused = |what: &str| {
         let (role, user) = (caller.role.as_str(), own(caller));
-        Refusal::AdminsOnly { what: what.to_owned(), role, user, wrapped: true }
+        Refusal::AdminsOnly {
+            what: what.to_owned(),
+            role,
+            user,
+            wrapped: true,
+        }
     };
     if money {
         return Err(refused("/key/update (max_budget/spend)").into());
@@ -181,7 +231,10 @@ pub(super) async fn may_update(
         return Err(refused("/key/update").into());
     }
     if let Some(team) = &before.team_id {
-        let permission = Permission { route: "/key/update", name: "KEY_UPDATE" };
+        let permission = Permission {
+            route: "/key/update",
+            name: "KEY_UPDATE",
+        };
         may_in_team(connection, caller, team, permission).await?;
     }
     Ok(())
@@ -201,7 +254,10 @@ pub(super) async fn may_delete(
         return Ok(());
     }
     if let (true, Some(team)) = (owns, &key.team_id) {
-        let permission = Permission { route: "/key/delete", name: "KEY_DELETE" };
+        let permission = Permission {
+            route: "/key/delete",
+            name: "KEY_DELETE",
+        };
         return may_in_team(connection, caller, team, permission).await;
     }
     Err(Refusal::NotYourKeyToDelete.into())
@@ -217,7 +273,8 @@ mod tests {
 
     #[test]
     fn models_must_be_covered_by_the_owners() {
-        let within = |asked: &[&str], own: &[&str]| models_within(&texts(asked), &texts(own)).is_ok();
+        let within =
+            |asked: &[&str], own: &[&str]| models_within(&texts(asked), &texts(own)).is_ok();
         assert!(within(&["gpt-4o"], &[]));
         assert!(within(&[], &["gpt-4o"]));
         assert!(within(&["gpt-4o"], &["gpt-4o", "x"]));
@@ -240,8 +297,14 @@ mod tests {
 
     #[test]
     fn a_limit_above_the_owners_is_refused_and_an_open_one_is_not() {
-        let own = LimitColumns { rpm_limit: Some(10), ..LimitColumns::default() };
-        let asked = |rpm| LimitColumns { rpm_limit: rpm, ..LimitColumns::default() };
+        let own = LimitColumns {
+            rpm_limit: Some(10),
+            ..LimitColumns::default()
+        };
+        let asked = |rpm| LimitColumns {
+            rpm_limit: rpm,
+            ..LimitColumns::default()
+        };
         assert!(limits_within(&asked(Some(11)), &own).is_err());
         assert!(limits_within(&asked(Some(10)), &own).is_ok());
         assert!(limits_within(&asked(None), &own).is_ok());

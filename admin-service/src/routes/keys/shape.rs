@@ -19,7 +19,9 @@ pub(in crate::routes) fn row(
     times: Times,
 ) -> Object {
     let mut object = shape::limits(&key.limits, now_us, rules, times);
-    let last_active = Some(spent.last_ms).filter(|ms| *ms > 0).map(|ms| ms * 1_000);
+    let last_active = Some(spent.last_ms)
+        .filter(|ms| *ms > 0)
+        .map(|ms| ms * 1_000);
     let budget = budget.map_or(Value::Null, |budget| shape::budget(budget, now_us, rules));
     for (name, value) in [
         ("token", json!(key.token)),
@@ -49,31 +51,35 @@ pub(in crate::routes) fn row(
     ] {
         object.insert(name.to_owned(), value);
     }
-    shape::fill(&mut object, &key.extra, &[
-        ("config", json!({})),
-        ("router_settings", json!({})),
-        ("agent_id", Value::Null),
-        ("project_id", Value::Null),
-        ("tpd_limit", Value::Null),
-        ("allowed_cache_controls", json!([])),
-        ("policies", json!([])),
-        ("access_group_ids", json!([])),
-        ("model_spend", json!({})),
-        ("model_max_budget", json!({})),
-        ("budget_fallbacks", json!({})),
-        ("organization_id", Value::Null),
-        ("object_permission_id", Value::Null),
-        ("object_permission", Value::Null),
-        ("rotation_count", json!(0)),
-        ("auto_rotate", json!(false)),
-        ("rotation_interval", Value::Null),
-        ("last_rotation_at", Value::Null),
-        ("key_rotation_at", Value::Null),
-        ("budget_limits", Value::Null),
-        ("litellm_organization_table", Value::Null),
-        ("litellm_project_table", Value::Null),
-        ("jwt_key_mappings", Value::Null),
-    ]);
+    shape::fill(
+        &mut object,
+        &key.extra,
+        &[
+            ("config", json!({})),
+            ("router_settings", json!({})),
+            ("agent_id", Value::Null),
+            ("project_id", Value::Null),
+            ("tpd_limit", Value::Null),
+            ("allowed_cache_controls", json!([])),
+            ("policies", json!([])),
+            ("access_group_ids", json!([])),
+            ("model_spend", json!({})),
+            ("model_max_budget", json!({})),
+            ("budget_fallbacks", json!({})),
+            ("organization_id", Value::Null),
+            ("object_permission_id", Value::Null),
+            ("object_permission", Value::Null),
+            ("rotation_count", json!(0)),
+            ("auto_rotate", json!(false)),
+            ("rotation_interval", Value::Null),
+            ("last_rotation_at", Value::Null),
+            ("key_rotation_at", Value::Null),
+            ("budget_limits", Value::Null),
+            ("litellm_organization_table", Value::Null),
+            ("litellm_project_table", Value::Null),
+            ("jwt_key_mappings", Value::Null),
+        ],
+    );
     object
 }
 
@@ -107,9 +113,16 @@ pub(in crate::routes) fn created(
     }
     object.insert("key".into(), json!(secret));
     object.insert("token_id".into(), json!(key.token));
-    shape::fill(&mut object, &key.extra, &NULLS.map(|name| (name, Value::Null)));
+    shape::fill(
+        &mut object,
+        &key.extra,
+        &NULLS.map(|name| (name, Value::Null)),
+    );
     for name in super::fields::IN_METADATA {
-        object.insert((*name).to_owned(), key.metadata.get(*name).cloned().unwrap_or(Value::Null));
+        object.insert(
+            (*name).to_owned(),
+            key.metadata.get(*name).cloned().unwrap_or(Value::Null),
+        );
     }
     object
 }

@@ -49,12 +49,25 @@ pub async fn update(
         // Without a key the alias names it, and is not changed.
         None => Named::Alias(body.text("key_alias").value().unwrap_or_default()),
     };
-    let change = Update { app: &app, by: &by, body, named, soft_budget, money };
+    let change = Update {
+        app: &app,
+        by: &by,
+        body,
+        named,
+        soft_budget,
+        money,
+    };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let key = done.value;
     let mut connection = app.store.read().await?;
-    let mut all = shown(&mut connection, &app, std::slice::from_ref(&key), Times::Offset).await?;
+    let mut all = shown(
+        &mut connection,
+        &app,
+        std::slice::from_ref(&key),
+        Times::Offset,
+    )
+    .await?;
     let mut body = all.pop().unwrap_or_default();
     if let Value::Object(object) = &mut body {
         let shown = match change.named {
@@ -63,7 +76,10 @@ pub async fn update(
         };
         object.insert("key".into(), Value::String(shown));
     }
-    Ok(Answer::new(body).ignoring(&ignored).unenforced(unenforced.into_iter()).published(published))
+    Ok(Answer::new(body)
+        .ignoring(&ignored)
+        .unenforced(unenforced.into_iter())
+        .published(published))
 }
 
 enum Named {
@@ -100,7 +116,12 @@ impl Change for Update<'_> {
         }
         let mut key = before.clone();
         let now_us = tx.now_us();
-        apply(&mut key, self.body.clone(), now_us, &self.app.config.windows)?;
+        apply(
+            &mut key,
+            self.body.clone(),
+            now_us,
+            &self.app.config.windows,
+        )?;
         if !self.by.is_admin() {
             self.stays_within(tx, &before, &key).await?;
         }
@@ -116,15 +137,27 @@ impl Change for Update<'_> {
 
 impl Update<'_> {
     /// What somebody who is no admin made of a key: still theirs or their team's, with no more than they have.
-    async fn stays_within(&self, tx: &mut Tx, before: &KeyRow, key: &KeyRow) -> Result<(), ApiError> {
+    async fn stays_within(
+        &self,
+        tx: &mut Tx,
+        before: &KeyRow,
+        key: &KeyRow,
+    ) -> Result<(), ApiError> {
         let caller = &self.by.caller;
         ownership::no_admin_fields(key, Some(before))?;
         if key.user_id != before.user_id && key.user_id != caller.user_id {
             let asked = key.user_id.clone().unwrap_or_else(|| "None".to_owned());
-            return Err(Refusal::KeyForOther { asked, own: caller.user().to_owned() }.into());
+            return Err(Refusal::KeyForOther {
+                asked,
+                own: caller.user().to_owned(),
+            }
+            .into());
         }
         if let (true, Some(team)) = (key.team_id != before.team_id, &key.team_id) {
-            let permission = ownership::Permission { route: "/key/update", name: "KEY_UPDATE" };
+            let permission = ownership::Permission {
+                route: "/key/update",
+                name: "KEY_UPDATE",
+            };
             ownership::may_in_team(tx.connection(), caller, team, permission).await?;
         }
         ownership::within_own(tx.connection(), key).await

@@ -23,10 +23,18 @@ pub async fn delete(
     let mut team_ids = body.texts("team_ids").value().unwrap_or_default();
     team_ids.sort();
     team_ids.dedup();
-    let done = app.store.write(&Delete { by: &by, team_ids: &team_ids }).await?;
+    let done = app
+        .store
+        .write(&Delete {
+            by: &by,
+            team_ids: &team_ids,
+        })
+        .await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let body_ignored = body.ignored;
-    Ok(Answer::new(json!({ "deleted_teams": team_ids })).ignoring(&body_ignored).published(published))
+    Ok(Answer::new(json!({ "deleted_teams": team_ids }))
+        .ignoring(&body_ignored)
+        .published(published))
 }
 
 struct Delete<'a> {

@@ -51,19 +51,30 @@ pub(super) fn apply(
     keys::limits(&mut team.limits, &mut body, now_us)?;
     body.money("soft_budget")?.apply(&mut team.soft_budget);
     body.text("team_alias").apply(&mut team.team_alias);
-    body.text("organization_id").apply(&mut team.organization_id);
+    body.text("organization_id")
+        .apply(&mut team.organization_id);
     body.flag("blocked").apply_or(&mut team.blocked, false);
     body.texts("models").apply_or(&mut team.models, Vec::new());
-    body.object("model_aliases").apply_or(&mut team.model_aliases, Object::new());
+    body.object("model_aliases")
+        .apply_or(&mut team.model_aliases, Object::new());
     keys::all_texts("model_aliases", &team.model_aliases)?;
-    body.texts("team_member_permissions").apply_or(&mut team.team_member_permissions, Vec::new());
+    body.texts("team_member_permissions")
+        .apply_or(&mut team.team_member_permissions, Vec::new());
     let shared = team.metadata.get(SHARED_BUDGET).cloned();
-    body.object("metadata").apply_or(&mut team.metadata, Object::new());
+    body.object("metadata")
+        .apply_or(&mut team.metadata, Object::new());
     // The service's own entry outlives a replacement of the metadata.
     if let Some(shared) = shared {
         team.metadata.insert(SHARED_BUDGET.into(), shared);
     }
-    for name in ["tags", "guardrails", "model_rpm_limit", "model_tpm_limit", "rpm_limit_type", "tpm_limit_type"] {
+    for name in [
+        "tags",
+        "guardrails",
+        "model_rpm_limit",
+        "model_tpm_limit",
+        "rpm_limit_type",
+        "tpm_limit_type",
+    ] {
         match body.take(name) {
             Patch::Absent => {}
             Patch::Null => {

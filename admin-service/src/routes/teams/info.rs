@@ -29,11 +29,17 @@ pub async fn info(
     let team = found.ok_or_else(|| Refusal::TeamInfoMissing(team_id.clone()))?;
     let all = members::of_team(&mut connection, &team_id).await?;
     let own = by.caller.user_id.as_deref();
-    let belongs = all.iter().any(|member| Some(member.user_id.as_str()) == own);
+    let belongs = all
+        .iter()
+        .any(|member| Some(member.user_id.as_str()) == own);
     let of_team = matches!(&by.caller.key, crate::caller::CallerKey::Virtual { team_id: Some(team), .. } if *team == team_id);
     if !by.is_admin() && !belongs && !of_team {
         let user = by.caller.user().to_owned();
-        return Err(Refusal::NotYourTeam { user, team: team_id }.into());
+        return Err(Refusal::NotYourTeam {
+            user,
+            team: team_id,
+        }
+        .into());
     }
     let mut object = shown(&mut connection, &app, &team).await?;
     let shared = match team.metadata.get(SHARED_BUDGET).and_then(Value::as_str) {

@@ -48,7 +48,12 @@ pub async fn member_add(
             said => said,
         },
     };
-    let change = Add { app: &app, by: &by, named, joining };
+    let change = Add {
+        app: &app,
+        by: &by,
+        named,
+        joining,
+    };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let (team, added) = done.value;
@@ -58,7 +63,10 @@ pub async fn member_add(
     for (user, _) in &added {
         shown_users.push(users::shown(&mut connection, &app, user).await?);
     }
-    let rows = added.into_iter().map(|(_, member)| member).collect::<Vec<_>>();
+    let rows = added
+        .into_iter()
+        .map(|(_, member)| member)
+        .collect::<Vec<_>>();
     let memberships = memberships(&mut connection, &app, &rows).await?;
     object.insert("updated_users".into(), Value::Array(shown_users));
     object.insert("updated_team_memberships".into(), Value::Array(memberships));
@@ -70,7 +78,9 @@ pub async fn member_add(
 
 /// Reads a list of members.
 pub(super) fn read_members(list: Value) -> Result<Vec<Named>, ApiError> {
-    let Value::Array(items) = list else { return Ok(Vec::new()) };
+    let Value::Array(items) = list else {
+        return Ok(Vec::new());
+    };
     items.into_iter().map(read_member).collect()
 }
 
@@ -107,7 +117,10 @@ pub(super) async fn the_user<R: Writes>(
     if let Some(user) = user_rows::find(tx.connection(), which).await? {
         return Ok(user);
     }
-    let id = named.user_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let id = named
+        .user_id
+        .clone()
+        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut user = UserRow::new(id);
     user.user_email.clone_from(&named.user_email);
     users::insert_new(tx, by, &mut user).await?;
@@ -136,10 +149,16 @@ impl Change for Add<'_> {
         let mut added = Vec::new();
         for named in &self.named {
             let user = self.user(tx, named).await?;
-            if members::find(tx.connection(), team_id, &user.user_id).await?.is_some() {
+            if members::find(tx.connection(), team_id, &user.user_id)
+                .await?
+                .is_some()
+            {
                 return Err(self.already(tx, named, &user).await?);
             }
-            let joining = Joining { admin: named.admin, ..self.joining.clone() };
+            let joining = Joining {
+                admin: named.admin,
+                ..self.joining.clone()
+            };
             let member = join(tx, self.app, self.by, &team, &user, &joining).await?;
             added.push((user, member));
         }
@@ -155,7 +174,11 @@ impl Add<'_> {
         if member.is_some_and(|member| member.role == "admin") {
             return Ok(());
         }
-        Err(Refusal::NotTeamAdmin { route: "/team/member_add", team: team_id.to_owned() }.into())
+        Err(Refusal::NotTeamAdmin {
+            route: "/team/member_add",
+            team: team_id.to_owned(),
+        }
+        .into())
     }
 
     async fn user(&self, tx: &mut Tx, named: &Named) -> Result<UserRow, ApiError> {
@@ -176,8 +199,14 @@ impl Add<'_> {
         );
         let all = members::of_team(tx.connection(), &self.joining.team_id).await?;
         let shown = all.iter().map(|member| {
-            let email = member.user_email.as_ref().map_or_else(none, |email| format!("'{email}'"));
-            format!("Member(user_id='{}', user_email={email}, role='{}')", member.user_id, member.role)
+            let email = member
+                .user_email
+                .as_ref()
+                .map_or_else(none, |email| format!("'{email}'"));
+            format!(
+                "Member(user_id='{}', user_email={email}, role='{}')",
+                member.user_id, member.role
+            )
         });
         let existing = shown.collect::<Vec<_>>().join(", ");
         Ok(Refusal::MemberExists { member, existing }.into())

@@ -39,10 +39,16 @@ pub(in crate::routes) async fn join<R: Writes>(
     let mut member = MemberRow::new(&team.team_id, &user.user_id, role);
     member.user_email.clone_from(&user.user_email);
     let now_us = tx.now_us();
-    let shared = team.metadata.get(SHARED_BUDGET).and_then(|id| id.as_str()).map(str::to_owned);
+    let shared = team
+        .metadata
+        .get(SHARED_BUDGET)
+        .and_then(|id| id.as_str())
+        .map(str::to_owned);
     let budget = if joining.max_budget.is_some() || joining.budget_duration.is_present() {
-        let mut row =
-            BudgetRow { budget_id: uuid::Uuid::new_v4().to_string(), ..BudgetRow::default() };
+        let mut row = BudgetRow {
+            budget_id: uuid::Uuid::new_v4().to_string(),
+            ..BudgetRow::default()
+        };
         if let Some(shared) = &shared
             && let Some(shared) = members::budget(tx.connection(), shared).await?
         {
@@ -79,9 +85,15 @@ pub(super) async fn share<R: Writes>(
         return Ok(());
     }
     let now_us = tx.now_us();
-    let known = team.metadata.get(SHARED_BUDGET).and_then(|id| id.as_str()).map(str::to_owned);
+    let known = team
+        .metadata
+        .get(SHARED_BUDGET)
+        .and_then(|id| id.as_str())
+        .map(str::to_owned);
     let mut row = match &known {
-        Some(id) => members::budget(tx.connection(), id).await?.unwrap_or_default(),
+        Some(id) => members::budget(tx.connection(), id)
+            .await?
+            .unwrap_or_default(),
         None => BudgetRow::default(),
     };
     if row.budget_id.is_empty() {
@@ -93,11 +105,15 @@ pub(super) async fn share<R: Writes>(
     limits.tpm_limit.clone().apply(&mut row.limits.tpm_limit);
     keys::window(&mut row.limits, limits.budget_duration.clone(), now_us)?;
     members::put_budget(tx, by, &mut row).await?;
-    team.metadata.insert(SHARED_BUDGET.into(), row.budget_id.clone().into());
+    team.metadata
+        .insert(SHARED_BUDGET.into(), row.budget_id.clone().into());
     let refresh_at = row.limits.refresh_at(now_us, &app.config.windows);
     for mut member in members::of_team(tx.connection(), &team.team_id).await? {
         // Members with a row of their own keep it; those without any get the shared one.
-        let shares = member.budget_id.as_ref().is_none_or(|id| *id == row.budget_id);
+        let shares = member
+            .budget_id
+            .as_ref()
+            .is_none_or(|id| *id == row.budget_id);
         if shares {
             member.budget_id = Some(row.budget_id.clone());
             members::touch(tx, &member, refresh_at).await?;

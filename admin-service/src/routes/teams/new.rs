@@ -34,18 +34,43 @@ pub async fn new(
     };
     for (field, admin) in [("admins", true), ("members", false)] {
         for user_id in body.texts(field).value().unwrap_or_default() {
-            named.push(Named { user_id: Some(user_id), user_email: None, admin });
+            named.push(Named {
+                user_id: Some(user_id),
+                user_email: None,
+                admin,
+            });
         }
     }
-    let creator = by.caller.user_id.clone().unwrap_or_else(|| MASTER_USER.to_owned());
-    let listed = named.iter().any(|member| member.user_id.as_ref() == Some(&creator));
+    let creator = by
+        .caller
+        .user_id
+        .clone()
+        .unwrap_or_else(|| MASTER_USER.to_owned());
+    let listed = named
+        .iter()
+        .any(|member| member.user_id.as_ref() == Some(&creator));
     if !listed && !app.config.leave_admin_out_of_teams {
-        named.push(Named { user_id: Some(creator), user_email: None, admin: true });
+        named.push(Named {
+            user_id: Some(creator),
+            user_email: None,
+            admin: true,
+        });
     }
     let team_id = body.text("team_id").value().filter(|id| !id.is_empty());
     let mut team = TeamRow::new(team_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
-    fields::apply(&mut team, body, app.store.clock().now_us(), &app.config.windows)?;
-    let change = New { app: &app, by: &by, team, named, limits };
+    fields::apply(
+        &mut team,
+        body,
+        app.store.clock().now_us(),
+        &app.config.windows,
+    )?;
+    let change = New {
+        app: &app,
+        by: &by,
+        team,
+        named,
+        limits,
+    };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let body = shown(&mut *app.store.read().await?, &app, &done.value).await?;
@@ -76,8 +101,14 @@ impl Change for New<'_> {
         teams::insert(tx, self.by, &mut team).await?;
         for named in &self.named {
             let user = the_user(tx, self.by, named).await?;
-            if members::find(tx.connection(), &team.team_id, &user.user_id).await?.is_none() {
-                let joining = Joining { admin: named.admin, ..Joining::default() };
+            if members::find(tx.connection(), &team.team_id, &user.user_id)
+                .await?
+                .is_none()
+            {
+                let joining = Joining {
+                    admin: named.admin,
+                    ..Joining::default()
+                };
                 join(tx, self.app, self.by, &team, &user, &joining).await?;
             }
         }

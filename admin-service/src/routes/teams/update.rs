@@ -27,13 +27,24 @@ pub async fn update(
     let unenforced = keys::unenforced(&body);
     let limits = MemberLimits::take(&mut body)?;
     let team_id = body.text("team_id").value().unwrap_or_default();
-    let done = app.store.write(&Update { app: &app, by: &by, team_id, body, limits }).await?;
+    let done = app
+        .store
+        .write(&Update {
+            app: &app,
+            by: &by,
+            team_id,
+            body,
+            limits,
+        })
+        .await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let data = shown(&mut *app.store.read().await?, &app, &done.value).await?;
-    Ok(Answer::new(json!({"team_id": done.value.team_id, "data": Value::Object(data)}))
-        .ignoring(&ignored)
-        .unenforced(unenforced.into_iter())
-        .published(published))
+    Ok(
+        Answer::new(json!({"team_id": done.value.team_id, "data": Value::Object(data)}))
+            .ignoring(&ignored)
+            .unenforced(unenforced.into_iter())
+            .published(published),
+    )
 }
 
 struct Update<'a> {
@@ -56,13 +67,21 @@ impl Change for Update<'_> {
             let member = members::find(tx.connection(), &self.team_id, own).await?;
             return Err(match member {
                 Some(member) if member.role == "admin" => Refusal::TeamAdminMayNotEdit,
-                _ => Refusal::NotTeamAdmin { route: "/team/update", team: self.team_id.clone() },
+                _ => Refusal::NotTeamAdmin {
+                    route: "/team/update",
+                    team: self.team_id.clone(),
+                },
             }
             .into());
         }
         let mut team = before.clone();
         let now_us = tx.now_us();
-        fields::apply(&mut team, self.body.clone(), now_us, &self.app.config.windows)?;
+        fields::apply(
+            &mut team,
+            self.body.clone(),
+            now_us,
+            &self.app.config.windows,
+        )?;
         share(tx, self.app, self.by, &mut team, &self.limits).await?;
         teams::update(tx, self.by, &before, &mut team).await?;
         Ok(team)

@@ -25,7 +25,9 @@ pub async fn delete(
     user_ids.dedup();
     let done = app.store.write(&Delete { by: &by, user_ids }).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
-    Ok(Answer::new(json!(done.value)).ignoring(&body.ignored).published(published))
+    Ok(Answer::new(json!(done.value))
+        .ignoring(&body.ignored)
+        .published(published))
 }
 
 struct Delete<'a> {

@@ -26,7 +26,8 @@ pub(super) fn apply(
     body.text("sso_user_id").apply(&mut user.sso_user_id);
     body.flag("blocked").apply(&mut user.blocked);
     body.texts("models").apply_or(&mut user.models, Vec::new());
-    body.object("metadata").apply_or(&mut user.metadata, Object::new());
+    body.object("metadata")
+        .apply_or(&mut user.metadata, Object::new());
     for (name, value) in body.rest() {
         match value {
             Value::Null => {

@@ -21,7 +21,9 @@ pub async fn info(
     by: Authorized<UserInfo>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let asked = Query::parse(query.as_deref()).text("user_id").filter(|asked| !asked.is_empty());
+    let asked = Query::parse(query.as_deref())
+        .text("user_id")
+        .filter(|asked| !asked.is_empty());
     let own = by.caller.user_id.clone();
     let user_id = match (asked, own) {
         (Some(asked), own) => {

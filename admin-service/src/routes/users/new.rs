@@ -34,7 +34,14 @@ const TO_KEY: [&str; 11] = [
     "blocked",
 ];
 /// Of those, what the user's row has no place for.
-const ONLY_KEY: [&str; 6] = ["key_alias", "duration", "team_id", "aliases", "config", "permissions"];
+const ONLY_KEY: [&str; 6] = [
+    "key_alias",
+    "duration",
+    "team_id",
+    "aliases",
+    "config",
+    "permissions",
+];
 
 /// Makes a user and, unless told not to, a key for it.
 pub async fn new(
@@ -68,10 +75,20 @@ pub async fn new(
     fields::apply(&mut user, body, now_us, rules)?;
     let secret = random_key()?;
     let mut key = keys::blank(&secret);
-    keys::apply(&mut key, Body::from_map(for_key, GENERATE_KEY)?, now_us, rules)?;
+    keys::apply(
+        &mut key,
+        Body::from_map(for_key, GENERATE_KEY)?,
+        now_us,
+        rules,
+    )?;
     key.user_id = Some(user.user_id.clone());
-    let change =
-        New { app: &app, by: &by, user, key: auto_create_key.then_some(key), teams };
+    let change = New {
+        app: &app,
+        by: &by,
+        user,
+        key: auto_create_key.then_some(key),
+        teams,
+    };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let (user, key, teams) = done.value;
@@ -84,18 +101,23 @@ pub async fn new(
 }
 
 /// The key's answer with the user's fields over it.
-fn created(app: &App, user: &UserRow, key: Option<&KeyRow>, secret: &str, teams: &[String]) -> Value {
+fn created(
+    app: &App,
+    user: &UserRow,
+    key: Option<&KeyRow>,
+    secret: &str,
+    teams: &[String],
+) -> Value {
     let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
-    let mut object = match key {
-        Some(key) => keys::shape::created(key, secret, None, now_us, rules),
-        None => {
-            let none = keys::blank_without_secret();
-            let mut object = keys::shape::created(&none, "", None, now_us, rules);
-            object.insert("created_at".into(), Value::Null);
-            object.insert("updated_at".into(), Value::Null);
-            object.insert("key_name".into(), Value::Null);
-            object
+    let mut object = if let Some(key) = key {
+        keys::shape::created(key, secret, None, now_us, rules)
+    } else {
+        let none = keys::blank_without_secret();
+        let mut object = keys::shape::created(&none, "", None, now_us, rules);
+        for only_of_keys in ["created_at", "updated_at", "key_name"] {
+            object.insert(only_of_keys.into(), Value::Null);
         }
+        object
     };
     // LiteLLM answers the key here without its hash; `/key/info` has it.
     for (name, value) in [
@@ -105,13 +127,26 @@ fn created(app: &App, user: &UserRow, key: Option<&KeyRow>, secret: &str, teams:
         ("user_email", json!(user.user_email)),
         ("user_alias", json!(user.user_alias)),
         ("user_role", json!(user.user_role)),
-        ("teams", if teams.is_empty() { Value::Null } else { json!(teams) }),
+        (
+            "teams",
+            if teams.is_empty() {
+                Value::Null
+            } else {
+                json!(teams)
+            },
+        ),
         ("models", json!(user.models)),
-        ("max_budget", user.limits.max_budget.map_or(Value::Null, dollars)),
+        (
+            "max_budget",
+            user.limits.max_budget.map_or(Value::Null, dollars),
+        ),
         ("budget_duration", json!(user.limits.budget_duration)),
         ("tpm_limit", json!(user.limits.tpm_limit)),
         ("rpm_limit", json!(user.limits.rpm_limit)),
-        ("max_parallel_requests", json!(user.limits.max_parallel_requests)),
+        (
+            "max_parallel_requests",
+            json!(user.limits.max_parallel_requests),
+        ),
         ("metadata", json!(user.metadata)),
     ] {
         object.insert(name.to_owned(), value);
@@ -128,10 +163,19 @@ fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
     if !is(body, "proxy_admin") {
         let budget = defaults.max_budget.map(dollars);
         for (name, value) in [
-            ("user_role", defaults.user_role.as_ref().map(|role| json!(role))),
+            (
+                "user_role",
+                defaults.user_role.as_ref().map(|role| json!(role)),
+            ),
             ("max_budget", budget),
-            ("budget_duration", defaults.budget_duration.as_ref().map(|text| json!(text))),
-            ("models", defaults.models.as_ref().map(|models| json!(models))),
+            (
+                "budget_duration",
+                defaults.budget_duration.as_ref().map(|text| json!(text)),
+            ),
+            (
+                "models",
+                defaults.models.as_ref().map(|models| json!(models)),
+            ),
         ] {
             if let Some(value) = value {
                 body.fill(name, value);
@@ -142,9 +186,10 @@ fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
         if let (Some(budget), false) = (defaults.internal_max_budget, body.has("max_budget")) {
             body.set("max_budget", dollars(budget));
         }
-        if let (Some(duration), false) =
-            (&defaults.internal_budget_duration, body.has("budget_duration"))
-        {
+        if let (Some(duration), false) = (
+            &defaults.internal_budget_duration,
+            body.has("budget_duration"),
+        ) {
             body.set("budget_duration", json!(duration));
         }
     }
@@ -153,9 +198,17 @@ fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
 /// `teams`: ids, or objects with the member's role and budget; `team_id` is one more.
 fn teams_to_join(body: &mut Body) -> Result<Vec<Joining>, ApiError> {
     let mut all = Vec::new();
-    for team in body.take("teams").value().and_then(|value| value.as_array().cloned()).unwrap_or_default() {
+    for team in body
+        .take("teams")
+        .value()
+        .and_then(|value| value.as_array().cloned())
+        .unwrap_or_default()
+    {
         all.push(match team {
-            Value::String(team_id) => Joining { team_id, ..Joining::default() },
+            Value::String(team_id) => Joining {
+                team_id,
+                ..Joining::default()
+            },
             Value::Object(object) => joining(&object)?,
             _ => {
                 let msg = "Input should be a valid string";
@@ -166,7 +219,10 @@ fn teams_to_join(body: &mut Body) -> Result<Vec<Joining>, ApiError> {
     if let Some(team_id) = body.get("team_id").and_then(Value::as_str)
         && all.iter().all(|joining| joining.team_id != team_id)
     {
-        all.push(Joining { team_id: team_id.to_owned(), ..Joining::default() });
+        all.push(Joining {
+            team_id: team_id.to_owned(),
+            ..Joining::default()
+        });
     }
     Ok(all)
 }
@@ -180,7 +236,12 @@ fn joining(object: &Map<String, Value>) -> Result<Joining, ApiError> {
         Some(value) => Some(parse_money("max_budget_in_team", &value.to_string())?),
     };
     let admin = object.get("user_role").and_then(Value::as_str) == Some("admin");
-    Ok(Joining { team_id: team_id.to_owned(), admin, max_budget, budget_duration: Patch::Absent })
+    Ok(Joining {
+        team_id: team_id.to_owned(),
+        admin,
+        max_budget,
+        budget_duration: Patch::Absent,
+    })
 }
 
 struct New<'a> {
@@ -220,7 +281,10 @@ pub(in crate::routes) async fn insert_new<R: crate::policy::Writes>(
     by: &Authorized<R>,
     user: &mut UserRow,
 ) -> Result<(), ApiError> {
-    if users::find(tx.connection(), users::Which::Id(&user.user_id)).await?.is_some() {
+    if users::find(tx.connection(), users::Which::Id(&user.user_id))
+        .await?
+        .is_some()
+    {
         return Err(Refusal::UserExists(user.user_id.clone()).into());
     }
     if let Some(email) = &user.user_email {

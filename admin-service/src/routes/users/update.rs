@@ -41,7 +41,15 @@ pub async fn update(
         let (role, route) = (by.caller.role.as_str(), "/user/update".to_owned());
         return Err(Refusal::ViewerMayNot { role, route }.into());
     }
-    let done = app.store.write(&Update { app: &app, by: &by, named, body }).await?;
+    let done = app
+        .store
+        .write(&Update {
+            app: &app,
+            by: &by,
+            named,
+            body,
+        })
+        .await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let user = done.value;
     let data = shown(&mut *app.store.read().await?, &app, &user).await?;
@@ -81,7 +89,12 @@ impl Change for Update<'_> {
         let before = found.ok_or_else(|| Refusal::UserUpdateMissing(named.clone()))?;
         let mut user = before.clone();
         let now_us = tx.now_us();
-        fields::apply(&mut user, self.body.clone(), now_us, &self.app.config.windows)?;
+        fields::apply(
+            &mut user,
+            self.body.clone(),
+            now_us,
+            &self.app.config.windows,
+        )?;
         if let Some(email) = &user.user_email {
             let other = users::find(tx.connection(), users::Which::Email(email)).await?;
             if other.is_some_and(|other| other.user_id != user.user_id) {

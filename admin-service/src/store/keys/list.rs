@@ -78,8 +78,7 @@ pub enum Sort {
 
 impl Sort {
     /// The columns, as LiteLLM names them.
-    pub const NAMES: &'static str =
-        "created_at, updated_at, expires, key_alias, key_name, user_id, team_id, max_budget, spend, token";
+    pub const NAMES: &'static str = "created_at, updated_at, expires, key_alias, key_name, user_id, team_id, max_budget, spend, token";
 
     /// Reads a column's name.
     pub fn parse(text: &str) -> Option<Self> {
@@ -162,12 +161,17 @@ impl Conditions {
 
 /// A text in which `LIKE` finds no wildcard.
 fn escaped(text: &str) -> String {
-    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+    text.replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_")
 }
 
 impl ListKeys {
     fn conditions(&self, now_us: u64) -> Conditions {
-        let mut all = Conditions { parts: vec![NOT_MASTER.to_owned()], values: Vec::new() };
+        let mut all = Conditions {
+            parts: vec![NOT_MASTER.to_owned()],
+            values: Vec::new(),
+        };
         let mut whose = Vec::new();
         if let Some(user) = &self.user_id {
             whose.push(all.like("user_id", user, self.substring));

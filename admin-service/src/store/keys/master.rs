@@ -15,7 +15,12 @@ use crate::store::{Change, Store, StoreError, Tx};
 
 /// Makes the master key's row, deletes those of former master keys, and makes the user that it acts as.
 pub async fn settle(store: &Store, key: &VirtualKey) -> Result<(), StoreError> {
-    store.write(&Settle { by: Authorized::of_service(), key }).await?;
+    store
+        .write(&Settle {
+            by: Authorized::of_service(),
+            key,
+        })
+        .await?;
     Ok(())
 }
 
@@ -44,13 +49,15 @@ impl Change for Settle<'_> {
             }
         }
         if !there {
-            let taken = sqlx::query("SELECT key_id FROM virtual_keys WHERE token = $1")
+            let holder = sqlx::query("SELECT key_id FROM virtual_keys WHERE token = $1")
                 .bind(token.clone())
                 .fetch_optional(tx.connection())
                 .await?;
-            if let Some(row) = taken {
-                let id: String = row.try_get("key_id")?;
-                return Err(StoreError::Duplicate(format!("the master key is also the virtual key {id}")));
+            if let Some(holder) = holder {
+                let id: String = holder.try_get("key_id")?;
+                return Err(StoreError::Duplicate(format!(
+                    "the master key is also the virtual key {id}"
+                )));
             }
             insert(tx, &self.by, &mut self.row(token)).await?;
         }
@@ -67,7 +74,10 @@ impl Change for Settle<'_> {
 impl Settle<'_> {
     fn row(&self, token: String) -> KeyRow {
         KeyRow {
-            key_id: format!("litellm_proxy_master_key-{}", token.get(..16).unwrap_or_default()),
+            key_id: format!(
+                "litellm_proxy_master_key-{}",
+                token.get(..16).unwrap_or_default()
+            ),
             rev: contract::id::Rev::default(),
             key_name: self.key.display(),
             token,
