@@ -26,6 +26,7 @@ mod records;
 mod redis_server;
 mod resp;
 mod restore;
+mod scripts;
 mod settlement;
 mod slots;
 mod virtual_keys;
