@@ -154,6 +154,7 @@ impl Request {
         // Values that are not text cannot be sent this way; the request path makes none.
         let headers = headers
             .iter()
+            .filter(|(_, value)| is_field_value(value))
             .filter_map(|(name, value)| Some((name.as_str(), std::str::from_utf8(value).ok()?)))
             .collect();
         if hostcalls::send_http_response(u32::from(status), headers, Some(body)).is_err() {
@@ -310,9 +311,17 @@ fn headers(map: MapType) -> Headers {
 fn set_header(map: MapType, name: &str, value: Option<&[u8]>) {
     // Removing what is not there is no failure; setting a header of a live request or response cannot fail.
     let _ = match value {
+        Some(value) if !is_field_value(value) => Ok(()),
         Some(value) => hostcalls::set_map_value_bytes(map, name, Some(value)),
         None => hostcalls::remove_map_value(map, name),
     };
+}
+
+/// Whether HTTP can carry a header's value. Envoy does not check what a filter sets, and a line end would begin another header.
+fn is_field_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t')
 }
 
 /// Puts `bytes` in the place of a whole buffer: Envoy replaces nothing less.
