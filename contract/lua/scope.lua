@@ -95,10 +95,13 @@ local function close(s,key)
   if s.first==s.number then
     s.base=s.number s.first_leaves=s.leaves
     redis.call('SET',key,entry,'PXAT',gone)
-  elseif s.first-s.base>=COMPACT and s.first-s.base>=s.number-s.first then
-    local from,size=(s.first-s.base)*ENTRY_SIZE,(s.number-s.first)*ENTRY_SIZE
+  elseif s.first-s.base>=COMPACT and (s.first-s.base)*2>=s.number-s.first then
+    -- With room for what comes until the next time: Redis doubles a string that grows.
+    local count=s.number-s.first
+    local from,size=(s.first-s.base)*ENTRY_SIZE,count*ENTRY_SIZE
     local live=redis.call('GETRANGE',key,F(from),F(from+size-1))
-    redis.call('SET',key,live..string.rep('\0',size-#live)..entry,'PXAT',gone)
+    local room=string.rep('\0',math.floor(count/2)*ENTRY_SIZE)
+    redis.call('SET',key,live..string.rep('\0',size-#live)..entry..room,'PXAT',gone)
     s.base=s.first
   else
     redis.call('SETRANGE',key,F((s.number-s.base)*ENTRY_SIZE),entry)

@@ -1,11 +1,12 @@
-//! What the scripts cost Redis: `cargo test -p tollkeeper-contract --release cost -- --ignored --nocapture` prints microseconds a call.
+//! What the scripts cost Redis: `cargo test -p tollkeeper-contract --test it cost -- --ignored --nocapture` prints microseconds a call
+//! and bytes a key.
 
 use contract::id::KeyId;
 use contract::limits::Limits;
-use contract::redis_key::RecordId;
+use contract::redis_key::{self, RecordId};
 use contract::window::BudgetWindow;
 
-use crate::ledger::{Book, Ledger, Scoped, budget};
+use crate::ledger::{Book, Ledger, P0, Scoped, budget, id};
 use crate::lua_ledger::LuaLedger;
 
 const CALLS: u64 = 3000;
@@ -99,4 +100,33 @@ fn microseconds_of_admit_and_settle() {
         microseconds(&mut book) / 32.0
     );
     assert_eq!(book.ledger.clock(), book.now());
+}
+
+#[test]
+#[ignore = "a measurement, not a check"]
+fn bytes_of_what_redis_holds() {
+    let mut book = Book::new(LuaLedger::start());
+    let scopes = scopes(1);
+    let header = redis_key::scope(P0, &scopes[0].id);
+    let segments = redis_key::segments(P0, &scopes[0].id);
+    let usage = |book: &mut Book<LuaLedger>, key: &str| {
+        println!(
+            "{key}: {} bytes",
+            book.ledger
+                .connection
+                .number(&format!("MEMORY USAGE {key}"))
+        );
+    };
+    book.must_admit(1, 1, 1, &scopes);
+    usage(&mut book, &header);
+    usage(&mut book, &redis_key::reservation(P0, &id(1)));
+    for number in 2..1000 {
+        book.pass(250);
+        book.must_admit(number, 1, 1, &scopes);
+        book.settle(number, 1, 1, &scopes);
+        if number == 5 || number == 60 || number == 999 {
+            usage(&mut book, &segments);
+        }
+    }
+    usage(&mut book, &redis_key::spend(P0));
 }
