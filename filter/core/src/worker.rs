@@ -151,10 +151,7 @@ impl Worker {
                 .fold(0, usize::saturating_add);
             i64::try_from(sum).unwrap_or(i64::MAX)
         };
-        let (backlog, live) = (
-            total(|home| home.outbox.waiting()),
-            total(|home| home.renewals.live()),
-        );
+        let (backlog, live) = (total(Home::waiting), total(|home| home.renewals.live()));
         for (metric, shown, value) in [
             (Metric::Backlog, &mut self.shown_backlog, backlog),
             (Metric::Live, &mut self.shown_live, live),
@@ -277,8 +274,10 @@ impl Worker {
         self.home(partition, now).renewals.end(id)
     }
 
-    pub(crate) fn settle(&mut self, finished: Finished, now: Now) {
-        self.home(finished.key.home, now).outbox.settle(finished);
+    /// Takes a finished request, to be settled not before `from`.
+    pub(crate) fn settle(&mut self, finished: Finished, from: Now, now: Now) {
+        self.home(finished.key.home, now)
+            .settle(finished, from, now);
     }
 
     pub(crate) fn release(&mut self, partition: Partition, id: ReservationId, now: Now) {
@@ -332,3 +331,6 @@ fn report_lost(lost: u64, effects: &mut Vec<Effect>) {
         effects.push(Effect::Log(Level::Warn, text));
     }
 }
+
+#[cfg(test)]
+mod tests;

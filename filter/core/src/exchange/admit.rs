@@ -11,6 +11,7 @@ use contract::script::{Admit, AdmitAnswer, By, Call, Remaining, ScopeLimits, Scr
 use super::refusal::{Refusal, Unavailable};
 use super::state::{Admission, Asked, Question, State, Step};
 use super::turn::{Outcome, Pending, Turn};
+use super::upstream::Sent;
 use super::{denied, flow, spend_body, stale, static_check, upstream};
 use crate::clock::Now;
 use crate::effect::{Effect, Level};
@@ -40,7 +41,7 @@ pub(crate) fn ask(turn: &mut Turn<'_>, mut admission: Admission, question: Quest
         acknowledged: 0,
     });
     if !turn.worker.may_admit(admission.key.home) {
-        return without_store(turn, admission, asked);
+        return without_store(turn, admission, asked, turn.now);
     }
     let commands = encoded(turn, &admission, &mut asked);
     match turn.call(&mut admission.request, commands, 1) {
@@ -116,8 +117,8 @@ pub(crate) fn on_answer(
     let replies = match turn.arrived(&mut admission.request, pending, outcome, 1) {
         Ok(replies) => replies,
         // It was never sent.
-        Err(StoreFailure::Dispatch) => return without_store(turn, admission, asked),
-        Err(_) => return uncertain(turn, admission, asked),
+        Err(StoreFailure::Dispatch) => return without_store(turn, admission, asked, turn.now),
+        Err(_) => return uncertain(turn, admission, asked, pending),
     };
     let decoded = match replies.first() {
         Some(reply) => decoded(&admission, &asked, reply),
@@ -137,7 +138,7 @@ pub(crate) fn on_answer(
                 turn.log(Level::Warn, format!("admission failed: {text}"));
             }
             turn.store_failed();
-            return uncertain(turn, admission, asked);
+            return uncertain(turn, admission, asked, pending);
         }
     };
     turn.worker.store_answered();
@@ -216,7 +217,17 @@ fn admitted(
     }
     admission.key.confirmed.set(turn.now);
     turn.effects.push(Effect::Measure(Metric::Admitted, 1));
-    upstream::send(turn, admission, *asked, now_ms, remaining)
+    let settle_from = turn.now;
+    upstream::send(
+        turn,
+        admission,
+        *asked,
+        Sent {
+            admitted_ms: now_ms,
+            remaining,
+            settle_from,
+        },
+    )
 }
 
 fn release(turn: &mut Turn<'_>, admission: &Admission, id: ReservationId) {
@@ -224,16 +235,30 @@ fn release(turn: &mut Turn<'_>, admission: &Admission, id: ReservationId) {
     turn.effects.push(Effect::Measure(Metric::Released, 1));
 }
 
-/// Nobody knows whether the admission ran.
-fn uncertain(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -> State {
+/// Nobody knows whether the admission ran, or still will within its time.
+fn uncertain(
+    turn: &mut Turn<'_>,
+    admission: Admission,
+    asked: Box<Asked>,
+    pending: Pending,
+) -> State {
     if !flow::may_do_without_store(turn, &admission.key) {
         release(turn, &admission, asked.id);
     }
-    without_store(turn, admission, asked)
+    // Settled any earlier, it could be admitted once more, for nobody.
+    let settle_from = pending
+        .sent
+        .plus(turn.worker.config().redis_timeout_ms.saturating_add(1));
+    without_store(turn, admission, asked, settle_from)
 }
 
 /// Redis does not decide: refuse, or go on under the id that was asked for, which settles once whether or not Redis had admitted it.
-fn without_store(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -> State {
+fn without_store(
+    turn: &mut Turn<'_>,
+    admission: Admission,
+    asked: Box<Asked>,
+    settle_from: Now,
+) -> State {
     if !flow::may_do_without_store(turn, &admission.key) {
         return turn.unavailable(Unavailable::Store);
     }
@@ -246,7 +271,16 @@ fn without_store(turn: &mut Turn<'_>, admission: Admission, asked: Box<Asked>) -
         turn.log(Level::Warn, text);
     }
     let admitted_ms = turn.redis_ms();
-    upstream::send(turn, admission, *asked, admitted_ms, Vec::new())
+    upstream::send(
+        turn,
+        admission,
+        *asked,
+        Sent {
+            admitted_ms,
+            remaining: Vec::new(),
+            settle_from,
+        },
+    )
 }
 
 /// The client left, or Envoy gave up, while the answer was awaited: it may still admit.

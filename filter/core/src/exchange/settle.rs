@@ -57,7 +57,8 @@ pub(crate) fn settle(turn: &mut Turn<'_>, answering: Answering, whole: bool) {
         key: reservation.key,
         body,
     };
-    turn.worker.settle(finished, turn.now);
+    turn.worker
+        .settle(finished, answering.settle_from, turn.now);
 }
 
 fn charge(answering: &Answering, outcome: &Outcome, whole: bool) -> Charge {

@@ -187,6 +187,8 @@ pub(crate) struct Answering {
     pub spend: SpendBody,
     pub remaining: Vec<Remaining>,
     pub since: Now,
+    /// Before this the settlement must not reach Redis.
+    pub settle_from: Now,
     pub first_byte: Option<Now>,
     pub hide_usage: bool,
     pub meter: Option<Meter>,

@@ -9,20 +9,30 @@ use contract::script::Remaining;
 
 use super::state::{Admission, Answering, Asked, Request, State};
 use super::turn::Turn;
+use crate::clock::Now;
 use crate::config::OutputCap;
 use crate::effect::{Edit, Effect};
 use crate::json_scan::{CapField, in_order};
 use crate::renewals::Reservation;
 use crate::route::Api;
 
+/// How the request was let through.
+pub(super) struct Sent {
+    /// Redis time of the admission.
+    pub admitted_ms: u64,
+    /// What remains, scope by scope; empty where Redis did not say.
+    pub remaining: Vec<Remaining>,
+    /// Before this the settlement must not reach Redis.
+    pub settle_from: Now,
+}
+
 /// Lets the request go, and takes charge of what it will cost.
-pub(crate) fn send(
-    turn: &mut Turn<'_>,
-    admission: Admission,
-    asked: Asked,
-    admitted_ms: u64,
-    remaining: Vec<Remaining>,
-) -> State {
+pub(super) fn send(turn: &mut Turn<'_>, admission: Admission, asked: Asked, sent: Sent) -> State {
+    let Sent {
+        admitted_ms,
+        remaining,
+        settle_from,
+    } = sent;
     let hide_usage = hides_usage(&admission);
     let edits = edits(turn, &admission, &asked);
     set_headers(
@@ -63,6 +73,7 @@ pub(crate) fn send(
         spend,
         remaining,
         since: turn.now,
+        settle_from,
         first_byte: None,
         hide_usage,
         meter: None,

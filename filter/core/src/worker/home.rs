@@ -4,12 +4,14 @@ use contract::redis_key::Partition;
 
 use crate::clock::Now;
 use crate::event::CallId;
-use crate::outbox::Outbox;
+use crate::outbox::{Finished, Outbox};
 use crate::renewals::Renewals;
 
 /// First and longest pause after a failed flush, ms.
 const BACK_OFF_MS: u64 = 50;
 const LONGEST_BACK_OFF_MS: u64 = 1_000;
+/// Longer than any settlement is put off, ms.
+const LONGEST_DEFERRAL_MS: u64 = 10_000;
 /// Between renewals asked for by requests that found the partition closed, ms.
 const HURRY_MS: u64 = 1_000;
 
@@ -23,6 +25,7 @@ pub(super) struct Home {
     pub(super) renewing: Option<CallId>,
     /// Redis failed and has not seen the live reservations since.
     pub(super) lost: bool,
+    deferred: Vec<(Now, Finished)>,
     flush_at: Now,
     back_off: u64,
     hurried: Option<Now>,
@@ -36,10 +39,32 @@ impl Home {
             flushing: None,
             renewing: None,
             lost: false,
+            deferred: Vec::new(),
             flush_at: now,
             back_off: BACK_OFF_MS,
             hurried: None,
         }
+    }
+
+    /// Takes a finished request. One that Redis may yet admit waits until it cannot any more.
+    pub(super) fn settle(&mut self, finished: Finished, from: Now, now: Now) {
+        if now < from {
+            self.deferred.push((from, finished));
+        } else {
+            self.outbox.settle(finished);
+        }
+    }
+
+    /// Moves what waited long enough into the outbox. A clock set back does not put it off.
+    pub(super) fn settle_due(&mut self, now: Now) {
+        let is_due = |from: Now| now >= from || from.since(now) > LONGEST_DEFERRAL_MS;
+        let due = self.deferred.extract_if(.., |(from, _)| is_due(*from));
+        due.for_each(|(_, finished)| self.outbox.settle(finished));
+    }
+
+    /// Settlements and releases that Redis has not acknowledged.
+    pub(super) fn waiting(&self) -> usize {
+        self.outbox.waiting().saturating_add(self.deferred.len())
     }
 
     /// Whether a flush may be sent. A clock set back does not put it off.
@@ -70,6 +95,6 @@ impl Home {
 
     /// What new requests add to.
     pub(super) fn load(&self) -> usize {
-        self.outbox.waiting().saturating_add(self.renewals.live())
+        self.waiting().saturating_add(self.renewals.live())
     }
 }

@@ -58,6 +58,7 @@ impl Worker {
     /// Sends what waits for `partition`, unless a flush is under way or was put off.
     pub(super) fn flush(&mut self, partition: Partition, now: Now, effects: &mut Vec<Effect>) {
         if let Some(home) = self.homes.get_mut(&partition) {
+            home.settle_due(now);
             home.outbox.trim(now);
             if home.can_flush(now) {
                 self.send_flush(partition, By::Hash, now, effects);

@@ -1,13 +1,17 @@
 //! Redis fails in every way while a request waits: nobody is admitted from nothing, nothing reserved is forgotten.
 
 use contract::id::Rev;
+use contract::records::Record;
+use contract::redis_key::{self, RecordId};
 use contract::resp::Reply;
+use contract::script::AdmitAnswer;
 use filter_core::clock::Now;
 use filter_core::config::{Config, OnStoreFailure};
 use filter_core::effect::Effect;
 use filter_core::event::{CallId, Event, StoreFailure};
 use filter_core::metric::Metric;
 
+use crate::redis::admit_reply;
 use crate::world::*;
 
 const FAILURES: [StoreFailure; 4] = [
@@ -553,6 +557,13 @@ fn with_allow_a_key_confirmed_within_a_minute_goes_on_and_is_settled_once() {
     assert!(!world.logged.iter().any(|line| line.contains(KEY)));
     world.answer(&mut client, "200", ANSWER);
     world.tick();
+    assert_eq!(
+        world.redis.model.events().len(),
+        1,
+        "not while a late admission could still be made"
+    );
+    world.now += 201;
+    world.tick();
     assert_eq!(world.redis.model.events().len(), 2);
     assert_eq!(world.spent(&key_id()), 2 * 52_501);
     assert_eq!((in_flight(&world), world.count(Metric::Released)), (0, 0));
@@ -629,4 +640,81 @@ fn a_worker_that_owes_too_much_admits_nothing_more() {
             .iter()
             .any(|effect| matches!(effect, Effect::CallRedis { .. }))
     );
+}
+
+#[test]
+fn an_owners_record_older_than_one_seen_is_never_used() {
+    let mut world = World::new();
+    let mut key = key_record(KEY);
+    key.user = Some(user("u1").id);
+    let id = RecordId::user(&user("u1").id);
+    world.publish(KEY, key, vec![(id.clone(), Record::User(user("u1")))]);
+    let name = contract::redis_key::record(P0, &id);
+    let old = world.redis.values[&name].clone();
+    assert!(world.chat(HELLO).resumed());
+    let mut blocked = user("u1");
+    blocked.blocked = true;
+    world.record(&id, Record::User(blocked));
+    assert_eq!(
+        world.chat(HELLO).refusal(),
+        (401, "user_blocked".to_owned())
+    );
+    let mut open = user("u1");
+    open.limits = rpm(9);
+    world.record(&id, Record::User(open));
+    assert!(world.chat(HELLO).resumed());
+    // Redis came back from an old copy; the admission shows it.
+    let (mut client, call, _) = asking(&mut world);
+    let stale = AdmitAnswer::Stale {
+        now_ms: world.redis_now(),
+        ready: world.ready(),
+        records: vec![
+            Some(world.redis.values[&redis_key::record(P0, &key_id())].clone()),
+            Some(old),
+        ],
+    };
+    world.step(
+        &mut client,
+        Event::Redis {
+            call,
+            outcome: Ok(&[admit_reply(&stale)]),
+        },
+    );
+    assert_eq!(client.refusal(), (503, "store_went_back".to_owned()));
+}
+
+#[test]
+fn a_key_that_is_missing_while_the_index_closes_is_503_and_not_401() {
+    let mut world = World::with_limits(rpm(5));
+    let mut client = Client::new();
+    let unknown = headers("POST", "/v1/chat/completions", &[("api-key", "sk-unknown")]);
+    world.step(
+        &mut client,
+        Event::RequestHeaders {
+            headers: &unknown,
+            end: false,
+            peer: None,
+        },
+    );
+    let (call, commands, replies) = last_call(&client);
+    let mut answer = world.redis.run(world.redis_now(), &commands, replies);
+    let Reply::Array(Some(values)) = &mut answer[0] else {
+        panic!()
+    };
+    *values.last_mut().unwrap() = Reply::Bulk(None);
+    world.step(
+        &mut client,
+        Event::Redis {
+            call,
+            outcome: Ok(&answer),
+        },
+    );
+    assert_eq!(client.refusal(), (503, "not_ready".to_owned()));
+}
+
+#[test]
+fn a_record_that_the_index_names_and_redis_lacks_is_503() {
+    let mut world = World::with_limits(rpm(5));
+    world.redis.values.remove(&redis_key::record(P0, &key_id()));
+    assert_eq!(world.chat(HELLO).refusal(), (503, "not_ready".to_owned()));
 }

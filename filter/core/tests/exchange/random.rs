@@ -39,6 +39,8 @@ enum Step {
         fails: Option<(StoreFailure, bool)>,
     },
     Wait(u16),
+    /// Redis runs what nobody waits for any more.
+    RunStray,
     ChangeKey {
         blocked: bool,
     },
@@ -64,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Tick { fails: None }),
         1 => (failure(), any::<bool>()).prop_map(|fails| Step::Tick { fails: Some(fails) }),
         3 => (0..400_u16).prop_map(Step::Wait),
+        1 => Just(Step::RunStray),
         1 => any::<bool>().prop_map(|blocked| Step::ChangeKey { blocked }),
         1 => Just(Step::RaiseCatalogue),
         1 => Just(Step::ForgetScripts),
@@ -84,6 +87,8 @@ struct Traffic {
     /// Ids for which Redis ran an admission that was, or could be, answered with admitted.
     let_through: usize,
     replies: usize,
+    /// Commands whose caller no longer waits; Redis runs them late.
+    stray: Vec<(Vec<u8>, usize)>,
 }
 
 impl Traffic {
@@ -205,16 +210,21 @@ impl Traffic {
     fn leave(&mut self, at: usize) {
         self.event(at, Event::Done);
         let running = self.running.swap_remove(at);
+        let asked = running.asked.into_iter();
+        self.stray
+            .extend(asked.map(|(_, commands, replies)| (commands, replies)));
         assert!(running.client.exchange.is_over());
-        assert!(
-            running
-                .client
-                .effects
-                .iter()
-                .filter(|effect| matches!(effect, Effect::Resume | Effect::Reply { .. }))
-                .count()
-                <= 1
-        );
+        let ends = running.client.effects.iter();
+        let ends = ends.filter(|effect| matches!(effect, Effect::Resume | Effect::Reply { .. }));
+        assert!(ends.count() <= 1);
+    }
+
+    fn run_stray(&mut self) {
+        for (commands, replies) in std::mem::take(&mut self.stray) {
+            self.world
+                .redis
+                .run(self.world.redis_now(), &commands, replies);
+        }
     }
 
     fn apply(&mut self, step: &Step) {
@@ -231,10 +241,9 @@ impl Traffic {
             Step::Lose { which, ran, how } => {
                 let Some(at) = self.pick(*which) else { return };
                 if let Some((call, commands, replies)) = self.running[at].asked.pop_front() {
+                    self.stray.push((commands, replies));
                     if *ran {
-                        self.world
-                            .redis
-                            .run(self.world.redis_now(), &commands, replies);
+                        self.run_stray();
                     }
                     self.event(
                         at,
@@ -277,6 +286,7 @@ impl Traffic {
                 fails: Some((how, ran)),
             } => self.failing_tick(*how, *ran),
             Step::Wait(ms) => self.world.now += u64::from(*ms),
+            Step::RunStray => self.run_stray(),
             Step::ChangeKey { blocked } => self.world.key(KEY, |key| {
                 key.limits = limits();
                 key.blocked = *blocked;
@@ -311,6 +321,7 @@ impl Traffic {
         while !self.running.is_empty() {
             self.leave(0);
         }
+        self.run_stray();
         for _ in 0..60 {
             self.world.now += 100;
             self.world.tick();
@@ -338,7 +349,7 @@ proptest! {
         let on_store_failure = if allow { OnStoreFailure::Allow } else { OnStoreFailure::Deny };
         let mut world = World::with(Config { on_store_failure, ..Config::default() });
         world.key(KEY, |key| key.limits = limits());
-        let mut traffic = Traffic { world, running: Vec::new(), let_through: 0, replies: 0 };
+        let mut traffic = Traffic { world, running: Vec::new(), let_through: 0, replies: 0, stray: Vec::new() };
         for step in &steps {
             traffic.apply(step);
         }

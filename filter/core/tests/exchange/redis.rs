@@ -117,7 +117,7 @@ fn ids(ids: &[ReservationId]) -> impl Iterator<Item = Reply> + '_ {
 }
 
 /// What the admission script replies.
-fn admit_reply(answer: &AdmitAnswer) -> Reply {
+pub fn admit_reply(answer: &AdmitAnswer) -> Reply {
     let items = match answer {
         AdmitAnswer::Admitted {
             now_ms,

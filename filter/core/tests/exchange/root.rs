@@ -2,6 +2,7 @@
 
 use contract::id::ReservationId;
 use contract::limits::Limits;
+use contract::model::Model;
 use contract::resp::Reply;
 use filter_core::clock::Now;
 use filter_core::effect::Effect;
@@ -197,6 +198,17 @@ fn a_reservation_that_was_swept_is_settled_all_the_same() {
     );
     assert_eq!(events(&world), 1);
     world.tick();
+    world.now += 10_000;
+    let renewal = calls(&world.worker.tick(Now(world.now))).remove(0);
+    let named = |commands: &[u8]| {
+        let id = ids[0].to_string();
+        commands
+            .windows(id.len())
+            .any(|bytes| bytes == id.as_bytes())
+    };
+    assert!(!named(&renewal.1), "what Redis gave up is not renewed");
+    let answer = world.redis.run(world.redis_now(), &renewal.1, renewal.2);
+    world.worker.redis(Now(world.now), renewal.0, Ok(&answer));
     world.answer(&mut client, "200", ANSWER);
     world.tick();
     let versions: Vec<u8> = world
@@ -422,4 +434,60 @@ fn gauges_tell_what_waits_and_what_lives() {
         (world.count(Metric::Live), world.count(Metric::Backlog)),
         (1, 0)
     );
+}
+
+#[test]
+fn an_answer_that_was_overtaken_by_an_acknowledgement_is_no_fail_over() {
+    let mut world = world();
+    let mut client = Client::new();
+    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
+    world.step(
+        &mut client,
+        Event::RequestHeaders {
+            headers: &headers,
+            end: false,
+            peer: None,
+        },
+    );
+    let effects = world.step(
+        &mut client,
+        Event::RequestBody {
+            chunk: HELLO.as_bytes(),
+            end: true,
+        },
+    );
+    let (call, commands, replies) = calls(&effects).remove(0);
+    let before = world.redis.run(world.redis_now(), &commands, replies);
+    finish(&mut world, 5);
+    world.tick();
+    world.step(
+        &mut client,
+        Event::Redis {
+            call,
+            outcome: Ok(&before),
+        },
+    );
+    assert!(client.resumed());
+    assert_eq!(
+        (world.count(Metric::Resent), world.count(Metric::Backlog)),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_renewal_that_redis_refused_is_repeated_whole() {
+    let mut world = world();
+    for _ in 0..2 {
+        assert!(world.chat(HELLO).resumed());
+    }
+    world.redis.model = Model::new();
+    world.now += 10_000;
+    for (call, _, replies) in calls(&world.worker.tick(Now(world.now))) {
+        let answer = vec![Reply::Error(b"ERR upstream failure".to_vec()); replies];
+        world.worker.redis(Now(world.now), call, Ok(&answer));
+    }
+    assert_eq!(world.redis.model.figures(&key_id()).in_flight, 0);
+    world.now += 500;
+    world.tick();
+    assert_eq!(world.redis.model.figures(&key_id()).in_flight, 3);
 }
