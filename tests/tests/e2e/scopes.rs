@@ -10,7 +10,7 @@ use crate::gateway::{Caller, capped, records, shared, tag, with};
 #[test]
 fn a_request_that_one_limit_refuses_burns_no_other() -> Result<()> {
     shared(async |stack| {
-        let key = stack.key(&json!({"rpm_limit": 5, "tpm_limit": 1_000, "max_parallel_requests": 2, "max_budget": 0.002})).await?;
+        let key = stack.key(&json!({"rpm_limit": 5, "tpm_limit": 1_000, "max_parallel_requests": 50, "max_budget": 0.002})).await?;
         let tag = tag("burn");
         let callers = [Caller::new(stack, 0, &key), Caller::new(stack, 1, &key)];
         for number in 0..20 {
