@@ -16,11 +16,13 @@ use crate::store::spend::{Lease, Prior, dead_letters, is_about_data};
 use crate::store::{Change, Passing, Store, StoreError, Tx};
 
 /// Entries of one transaction. More costs memory and holds SQLite's one writer longer; less costs commits.
-const BATCH: usize = 1_000;
+const BATCH: usize = 1_024;
 /// How often an empty stream is looked at.
 const IDLE: Duration = Duration::from_millis(50);
 /// The pause after a failure, and of a service that does not lead.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Batches drained after the stop was asked for: what was settled until then, not what goes on being settled.
+const LAST_BATCHES: u32 = 20;
 /// How long a leader that vanished is waited for.
 const LEASE_US: u64 = 5_000_000;
 
@@ -91,7 +93,7 @@ impl Passing for DrainError {
 }
 
 impl Ledger {
-    /// Drains until `stop` becomes true, then once more, and gives the lease up.
+    /// Drains until `stop` becomes true, then what is there, and gives the lease up.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         let mut said = String::new();
         while !*stop.borrow() {
@@ -109,7 +111,10 @@ impl Ledger {
             }
             let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
         }
-        while matches!(self.turn().await, Ok(Turn::Drained)) {}
+        let mut last = 0;
+        while last < LAST_BATCHES && matches!(self.turn().await, Ok(Turn::Drained)) {
+            last += 1;
+        }
         if let Err(error) = self.store.write(&Release(self.lease())).await {
             tracing::warn!(%error, "the ledger's lease was not given up; it ends by itself");
         }
@@ -282,7 +287,7 @@ async fn prior(
     }
     let from_ms = entries.iter().map(|entry| entry.id.ms).min().unwrap_or(0);
     let ids = ids.into_iter().collect::<Vec<_>>();
-    Prior::read(tx.connection(), &ids, &scopes, from_ms, rules).await
+    Prior::read(tx, &ids, &scopes, from_ms, rules).await
 }
 
 struct Release(Lease);

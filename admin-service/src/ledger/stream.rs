@@ -63,6 +63,16 @@ pub struct StreamEntry {
 }
 
 impl StreamEntry {
+    /// An entry that is this event.
+    pub fn of(partition: Partition, id: StreamId, event: SpendEvent) -> Self {
+        Self {
+            partition,
+            id,
+            event: Ok(event),
+            raw: Vec::new(),
+        }
+    }
+
     /// The entry as a dead letter.
     pub fn dead_letter(&self, reason: &str) -> DeadLetter {
         dead_letter(self.partition, self.id, &self.raw, reason)

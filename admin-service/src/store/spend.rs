@@ -10,8 +10,6 @@ use contract::money::NanoUsd;
 use contract::redis_key::Partition;
 use contract::usage::Usage;
 
-use sqlx::AnyConnection;
-
 use super::outbox::Kind;
 use super::{StoreError, Tx};
 use crate::domain::budget_window::WindowRules;
@@ -187,12 +185,14 @@ pub struct Writes {
 impl Prior {
     /// Reads what the database knows about these events and scopes; windows from `from_ms` (Redis time) on.
     pub async fn read(
-        connection: &mut AnyConnection,
+        tx: &mut Tx,
         events: &[ReservationId],
         scopes: &BTreeSet<ScopeKey>,
         from_ms: u64,
         rules: &WindowRules,
     ) -> Result<Self, StoreError> {
+        parts::by_index(tx).await?;
+        let connection = tx.connection();
         Ok(Self {
             rows: rows::read(connection, events).await?,
             scopes: scopes::read(connection, scopes).await?,

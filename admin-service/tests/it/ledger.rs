@@ -688,7 +688,7 @@ async fn measured(database: Database) {
     let began = tokio::time::Instant::now();
     let mut drained = 0;
     while drained < EVENTS {
-        let batch = service.ledger.drain(&[P0], 1_000).await.unwrap().unwrap();
+        let batch = service.ledger.drain(&[P0], 1_024).await.unwrap().unwrap();
         drained += u64::try_from(batch.entries).unwrap();
     }
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap();

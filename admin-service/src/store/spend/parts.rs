@@ -10,13 +10,19 @@ use crate::store::{StoreError, Tx};
 /// A query being bound.
 pub(super) type AnyQuery = Query<'static, Any, AnyArguments>;
 
-/// Numbers of rows that a statement is made for. The largest stays below SQLite's 32,766 parameters.
+/// Numbers of rows that a statement is made for.
 const SIZES: [usize; 5] = [512, 128, 32, 8, 1];
+/// Most placeholders of one statement. SQLite takes `$1` for a name and walks all names for each: the cost is their square.
+const MOST_SQLITE: usize = 256;
+const MOST_POSTGRES: usize = 16_384;
 
-/// Splits `rows` into parts of [`SIZES`].
-pub(super) fn parts<T>(mut rows: &[T]) -> Vec<&[T]> {
+/// Splits `rows` into parts of [`SIZES`] with at most `most` values, each row having `columns`.
+fn parts<T>(mut rows: &[T], columns: usize, most: usize) -> Vec<&[T]> {
     let mut all = Vec::new();
-    for size in SIZES {
+    for size in SIZES
+        .into_iter()
+        .filter(|size| *size == 1 || size * columns <= most)
+    {
         while let Some((part, rest)) = rows.split_at_checked(size) {
             all.push(part);
             rows = rest;
@@ -31,6 +37,17 @@ pub(super) fn tuples(rows: usize, columns: usize) -> String {
     (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
 }
 
+/// Has rows looked up by index until the transaction ends. `PostgreSQL` keeps the plan that it makes while a table is still small, and
+/// would go on reading the whole of it.
+pub(super) async fn by_index(tx: &mut Tx) -> Result<(), StoreError> {
+    if tx.connection().backend_name() == "PostgreSQL" {
+        sqlx::query("SET LOCAL enable_seqscan = off")
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
 /// Inserts `rows` into `table` with what `on_conflict` says.
 pub(super) async fn insert<T>(
     tx: &mut Tx,
@@ -38,7 +55,11 @@ pub(super) async fn insert<T>(
     rows: &[T],
     bind: impl Fn(AnyQuery, &T) -> AnyQuery,
 ) -> Result<(), StoreError> {
-    for part in parts(rows) {
+    let most = match tx.connection().backend_name() {
+        "SQLite" => MOST_SQLITE,
+        _ => MOST_POSTGRES,
+    };
+    for part in parts(rows, columns.len(), most) {
         let tuples = tuples(part.len(), columns.len());
         let columns = columns.join(", ");
         let mut query = sqlx::query(AssertSqlSafe(format!(
@@ -63,7 +84,7 @@ pub(super) fn padded<T: Clone>(values: &[T]) -> Vec<T> {
 }
 
 /// The longest list for [`padded`].
-pub(super) const LONGEST: usize = SIZES[0];
+pub(super) const LONGEST: usize = SIZES[1];
 
 #[cfg(test)]
 mod tests {
@@ -72,9 +93,12 @@ mod tests {
     #[test]
     fn parts_hold_every_row_once() {
         let rows = (0..1500).collect::<Vec<_>>();
-        let parts = parts(&rows);
-        assert_eq!(parts.concat(), rows);
-        assert!(parts.iter().all(|part| SIZES.contains(&part.len())));
+        for (columns, most, longest) in [(26, 256, 8), (26, 16_384, 512), (1_000, 256, 1)] {
+            let parts = parts(&rows, columns, most);
+            assert_eq!(parts.concat(), rows);
+            assert!(parts.iter().all(|part| SIZES.contains(&part.len())));
+            assert_eq!(parts[0].len(), longest);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.budget_duration, b.budget_
 pub struct Windows(BTreeMap<(Kind, String), BudgetWindow>);
 
 impl Windows {
-    /// Windows of given scopes, for a test.
+    /// Windows of given scopes.
     pub fn of(windows: impl IntoIterator<Item = ((Kind, String), BudgetWindow)>) -> Self {
         Self(windows.into_iter().collect())
     }

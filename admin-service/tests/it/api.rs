@@ -1,0 +1,16 @@
+//! The API over HTTP: every route, every role, on both databases.
+
+mod authentication;
+mod clients;
+mod concurrency;
+mod deletion;
+mod defaults;
+mod health;
+mod keys;
+mod keys_of_users;
+mod list;
+mod program;
+mod publication;
+mod roles;
+mod teams;
+mod users;
