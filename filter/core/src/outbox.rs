@@ -5,6 +5,8 @@
 //! Acknowledged settlements are kept 30 seconds, because a promoted replica may not have them; beyond [`KEPT_BYTES`] the oldest go early, but
 //! never within their first second.
 
+mod batch;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -18,6 +20,8 @@ use contract::script::{
 
 use crate::clock::Now;
 use crate::key_state::KeyState;
+
+pub(crate) use batch::{Acknowledgement, Batch, Verdict};
 
 /// How long an acknowledged settlement is kept, ms.
 const KEPT_MS: u64 = 30_000;
@@ -66,70 +70,6 @@ pub(crate) struct Outbox {
     acknowledged: u64,
     bytes: usize,
     releases: VecDeque<ReservationId>,
-}
-
-/// One call as sent: what its replies mean.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    /// First sequence and number of items, per settle command.
-    settles: Vec<(u64, usize)>,
-    /// Ids, per release command.
-    releases: Vec<Vec<ReservationId>>,
-    /// Acknowledged when it was sent.
-    acknowledged: u64,
-    /// How scripts were named.
-    pub by: By,
-}
-
-impl Batch {
-    pub(crate) fn commands(&self) -> usize {
-        self.settles.len().saturating_add(self.releases.len())
-    }
-}
-
-/// What became of a batch.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Acknowledgement {
-    /// Redis time of the latest answer.
-    pub now_ms: Option<u64>,
-    pub verdict: Verdict,
-    /// Settlements that will be sent again because Redis lost them.
-    pub lost: u64,
-    /// Redis lost more than was kept: the outbox must go on under another name.
-    pub gap: bool,
-}
-
-/// How far a batch came; of several answers the worst counts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verdict {
-    /// Everything was taken.
-    Complete,
-    /// Redis has settled less than was sent.
-    Incomplete,
-    /// The partition is not open.
-    NotReady,
-    /// Redis does not know a script: repeat by source.
-    NoScript,
-    /// Redis said this instead of an answer.
-    Failed(String),
-}
-
-impl From<ScriptError> for Verdict {
-    fn from(error: ScriptError) -> Self {
-        match error {
-            ScriptError::NoScript => Self::NoScript,
-            ScriptError::Redis(text) => Self::Failed(text),
-            ScriptError::Malformed => Self::Failed("malformed reply".to_owned()),
-        }
-    }
-}
-
-impl Acknowledgement {
-    fn note(&mut self, verdict: Verdict) {
-        if verdict > self.verdict {
-            self.verdict = verdict;
-        }
-    }
 }
 
 impl Outbox {

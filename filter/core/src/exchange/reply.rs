@@ -14,7 +14,7 @@ use crate::metric::Metric;
 struct Shape {
     status: u16,
     kind: &'static str,
-    param: Option<&'static str>,
+    param: Option<String>,
     message: String,
     /// `x-tollkeeper-refusal`.
     reason: &'static str,
@@ -105,8 +105,8 @@ impl Shape {
         )
     }
 
-    fn param(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
+    fn param(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
         self
     }
 
@@ -158,7 +158,7 @@ fn shape(refusal: &Refusal) -> Shape {
             "key_blocked",
             "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.",
         ),
-        Refusal::KeyExpired { expires_ms, now_ms, .. } => Shape::credential(
+        Refusal::KeyExpired { expires_ms, now_ms, shown } => Shape::credential(
             "expired_key",
             "key_expired",
             format!(
@@ -166,7 +166,8 @@ fn shape(refusal: &Refusal) -> Shape {
                 python_time(*expires_ms),
                 python_time(*now_ms)
             ),
-        ),
+        )
+        .param(shown),
         Refusal::TeamBlocked { team } => Shape::credential(
             "auth_error",
             "team_blocked",

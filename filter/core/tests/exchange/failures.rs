@@ -475,6 +475,7 @@ fn all_calls_of_one_request_together_keep_its_answer_in_time() {
         },
     );
     while client.reply().is_none() {
+        assert!(world.now - start <= 300, "{}", world.now - start);
         let (call, commands, replies) = last_call(&client);
         let timeout = client.call().1;
         if timeout < 150 {

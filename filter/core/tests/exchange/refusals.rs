@@ -653,9 +653,32 @@ fn models_are_listed_from_the_keys_record_as_it_is_now() {
     for _ in 0..3 {
         list(&mut world);
     }
+    let expires = world.redis_now();
+    world.key(KEY, |key| key.expires_ms = Some(expires));
+    let asked = headers("GET", "/v1/models", &[("api-key", KEY)]);
+    assert_eq!(
+        world.send(&asked, b"").refusal(),
+        (401, "key_expired".to_owned())
+    );
     assert!(
         !world.redis.log.contains(&"Admit".to_owned()),
         "a list counts against no limit"
     );
     assert_eq!(world.count(Metric::ModelsListed), 6);
+}
+
+#[test]
+fn a_budget_that_does_not_bind_a_key_needs_no_price() {
+    let mut world = World::new();
+    let mut of_user = user("u1");
+    of_user.limits = budget("1");
+    let mut key = key_record(KEY);
+    key.user = Some(of_user.id.clone());
+    key.team = Some(team("t1").id);
+    let owners = vec![
+        (RecordId::user(&of_user.id), Record::User(of_user)),
+        (RecordId::team(&team("t1").id), Record::Team(team("t1"))),
+    ];
+    world.publish(KEY, key, owners);
+    assert!(world.chat(&HELLO.replace("gpt-4o", "claude")).resumed());
 }
