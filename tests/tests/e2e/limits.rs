@@ -14,6 +14,10 @@ use crate::gateway::{
 
 const MINUTE: u64 = 60_000;
 
+/// 503 is what a request gets whose call to Redis took longer than 200 ms, as happens where a small machine runs many tests at once: it was
+/// not admitted, and what is admitted is what is judged.
+const REFUSED_OR_NOT: [u16; 3] = [200, 429, 503];
+
 /// From 60 s after an admission, its place is free once the segment that it was counted in (at most 250 ms) and the time in which the
 /// request could still have been on its way (the 200 ms of a call to Redis) have passed too.
 const SLACK: u64 = 450;
@@ -35,7 +39,7 @@ async fn offered_over_the_minute_edge(
     body: &Value,
     tag: &str,
 ) -> Result<Vec<Call>> {
-    only(&offer(stack, key, body, 1_000, 40).await?, &[200, 429])?;
+    only(&offer(stack, key, body, 1_000, 40).await?, &REFUSED_OR_NOT)?;
     let first = *admitted(&records(stack).tagged(tag))?
         .iter()
         .min()
@@ -60,11 +64,11 @@ async fn offered_over_the_minute_edge(
                 .collect::<Result<Vec<_>>>()
         }
     };
-    only(&steady.await?, &[200, 429])?;
+    only(&steady.await?, &REFUSED_OR_NOT)?;
     // The edge itself, from just before until everything of the first minute has left.
     let until = first + MINUTE + SLACK + 5_000;
     while tollkeeper_tests::clock::unix_ms() < until {
-        only(&offer(stack, key, body, 200, 20).await?, &[200, 429])?;
+        only(&offer(stack, key, body, 200, 20).await?, &REFUSED_OR_NOT)?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(records(stack).tagged(tag))
@@ -138,11 +142,11 @@ fn five_minutes_of_saturation_keep_nearly_all_that_a_limit_allows() -> Result<()
             let (caller, body) = (callers[number % 2].clone(), body.clone());
             sent.spawn(async move { caller.chat(&body).await });
             while let Some(done) = sent.try_join_next() {
-                only(&[done??], &[200, 429])?;
+                only(&[done??], &REFUSED_OR_NOT)?;
             }
         }
         for reply in sent.join_all().await {
-            only(&[reply?], &[200, 429])?;
+            only(&[reply?], &REFUSED_OR_NOT)?;
         }
         let mut times = admitted(&records(stack).tagged(&tag))?;
         times.sort_unstable();
@@ -176,7 +180,7 @@ fn a_parallel_limit_holds_while_clients_leave_and_gives_every_place_back() -> Re
             tasks.spawn(async move {
                 for turn in 0..15 {
                     let mut answer = caller.chat_arriving(&body).await?;
-                    assert!(matches!(answer.status, 200 | 429), "{}", answer.status);
+                    assert!(REFUSED_OR_NOT.contains(&answer.status), "{}", answer.status);
                     if answer.status == 200 && (lane + turn) % 3 == 0 {
                         // Leaves in the middle.
                         answer.next().await?;
@@ -202,7 +206,7 @@ fn a_parallel_limit_holds_while_clients_leave_and_gives_every_place_back() -> Re
                 loop {
                     // The last places come back within 250 ms of the end.
                     let reply = caller.chat(&held).await?;
-                    if reply.status != 429 {
+                    if reply.status == 200 {
                         return anyhow::Ok(reply);
                     }
                     tokio::time::sleep(Duration::from_millis(20)).await;
