@@ -209,7 +209,7 @@ fn tasks(
     let mut tasks = JoinSet::new();
     let (stop_publisher, stop_ledger, stop_upkeep) =
         (stop.subscribe(), stop.subscribe(), stop.subscribe());
-    tasks.spawn(async move { publisher.run(stop_publisher).await });
+    tasks.spawn(async move { Box::pin(publisher.run(stop_publisher)).await });
     tasks.spawn(async move { ledger.run(stop_ledger).await });
     tasks.spawn(async move { refresh::run(&store, &rules, stop_upkeep).await });
     tasks

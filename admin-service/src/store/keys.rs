@@ -1,21 +1,27 @@
 //! Keys. The statements; what a change means is `domain`'s and the routes' business.
 
 use contract::id::Rev;
-use contract::virtual_key::KeyHash;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::audit::{self, record};
 use super::outbox::{Kind, rev, signed, time_ordered_id};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
+mod find;
 mod list;
 pub mod master;
+mod random;
+mod snapshot;
 
+pub use find::{
+    Deleted, Owner, Standing, Which, find, find_deleted, lock, of_owner, standing, token_of,
+};
 pub use list::{ListKeys, Listed, Sort, Status, list};
+pub use random::random_key;
 
 /// A key's row.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,144 +177,6 @@ impl KeyRow {
     }
 }
 
-/// What a credential's key says about its holder at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The hash.
-    pub token: String,
-    /// The user.
-    pub user_id: Option<String>,
-    /// The team.
-    pub team_id: Option<String>,
-    /// Routes; empty: all.
-    pub allowed_routes: Vec<String>,
-    /// When it expires.
-    pub expires: Option<u64>,
-    /// Whether the key is blocked.
-    pub key_blocked: bool,
-    /// Whether its user is.
-    pub user_blocked: bool,
-    /// Whether its team is.
-    pub team_blocked: bool,
-    /// The user's role.
-    pub role: Option<String>,
-}
-
-/// Looks a key up for authentication.
-pub async fn standing(store: &Store, token: &str) -> Result<Option<Standing>, StoreError> {
-    let row = sqlx::query(
-        "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.expires, k.blocked, \
-         u.user_role, u.blocked AS user_blocked, t.blocked AS team_blocked \
-         FROM virtual_keys k LEFT JOIN users u ON u.user_id = k.user_id \
-         LEFT JOIN teams t ON t.team_id = k.team_id WHERE k.token = $1",
-    )
-    .bind(token.to_owned())
-    .fetch_optional(&mut *store.read().await?)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let blocked = |column| Ok::<_, StoreError>(row::flag(&row, column)?.unwrap_or(false));
-    Ok(Some(Standing {
-        token: row.try_get("token")?,
-        user_id: row.try_get("user_id")?,
-        team_id: row.try_get("team_id")?,
-        allowed_routes: row::json(&row, "allowed_routes")?,
-        expires: row::number(&row, "expires")?,
-        key_blocked: blocked("blocked")?,
-        user_blocked: blocked("user_blocked")?,
-        team_blocked: blocked("team_blocked")?,
-        role: row.try_get("user_role")?,
-    }))
-}
-
-/// Which key.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
-    /// The key with this hash.
-    Token(&'a str),
-    /// The key with this alias.
-    Alias(&'a str),
-}
-
-impl Which<'_> {
-    const fn column(self) -> &'static str {
-        match self {
-            Self::Token(_) => "token",
-            Self::Alias(_) => "key_alias",
-        }
-    }
-
-    fn value(self) -> String {
-        match self {
-            Self::Token(value) | Self::Alias(value) => value.to_owned(),
-        }
-    }
-}
-
-/// The hash that a caller means by a key or by its hash.
-pub fn token_of(key_or_hash: &str) -> String {
-    match contract::virtual_key::VirtualKey::parse(key_or_hash.as_bytes()) {
-        Some(key) => key.hash().to_string(),
-        None => key_or_hash.to_owned(),
-    }
-}
-
-/// Reads a key.
-pub async fn find(
-    connection: &mut AnyConnection,
-    which: Which<'_>,
-) -> Result<Option<KeyRow>, StoreError> {
-    sqlx::query(select(&format!(
-        "WHERE {} = $1 AND {NOT_MASTER}",
-        which.column()
-    )))
-    .bind(which.value())
-    .fetch_optional(connection)
-    .await?
-    .map(|row| KeyRow::read(&row))
-    .transpose()
-}
-
-/// Reads a key and keeps others from changing it until the transaction ends.
-pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<KeyRow>, StoreError> {
-    let column = which.column();
-    let statement =
-        format!("UPDATE virtual_keys SET rev = rev WHERE {column} = $1 AND {NOT_MASTER}");
-    sqlx::query(AssertSqlSafe(statement))
-        .bind(which.value())
-        .execute(tx.connection())
-        .await?;
-    find(tx.connection(), which).await
-}
-
-/// Keys of a user or of a team, oldest first.
-pub async fn of_owner(
-    connection: &mut AnyConnection,
-    owner: Owner<'_>,
-) -> Result<Vec<KeyRow>, StoreError> {
-    let (column, value) = match owner {
-        Owner::User(id) => ("user_id", id),
-        Owner::Team(id) => ("team_id", id),
-    };
-    sqlx::query(select(&format!(
-        "WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id"
-    )))
-    .bind(value.to_owned())
-    .fetch_all(connection)
-    .await?
-    .iter()
-    .map(KeyRow::read)
-    .collect()
-}
-
-/// Whose keys.
-#[derive(Clone, Copy, Debug)]
-pub enum Owner<'a> {
-    /// A user's.
-    User(&'a str),
-    /// A team's.
-    Team(&'a str),
-}
-
 /// Writes a new key with its audit and outbox rows; its revision and times are set here.
 pub async fn insert<R: Writes>(
     tx: &mut Tx,
@@ -324,7 +192,7 @@ pub async fn insert<R: Writes>(
     row.bind(sqlx::query(statement))
         .execute(tx.connection())
         .await?;
-    let after = Some(snapshot(row));
+    let after = Some(snapshot::of(row));
     let change = audit::Change {
         action: "created",
         table: audit::KEYS,
@@ -371,8 +239,8 @@ pub async fn update<R: Writes>(
         action,
         table: audit::KEYS,
         object_id: &row.token,
-        before: Some(snapshot(before)),
-        after: Some(snapshot(row)),
+        before: Some(snapshot::of(before)),
+        after: Some(snapshot::of(row)),
     };
     record(tx, by, change).await?;
     tx.publish(Kind::Key, &row.key_id, row.rev).await
@@ -398,7 +266,7 @@ pub async fn delete<R: Writes>(
     .bind(row.token.clone())
     .bind(row.user_id.clone())
     .bind(row.team_id.clone())
-    .bind(snapshot(row).to_string())
+    .bind(snapshot::of(row).to_string())
     .bind(signed(now_us))
     .bind(by.caller.user_id.clone())
     .execute(tx.connection())
@@ -416,77 +284,8 @@ pub async fn delete<R: Writes>(
         action: "deleted",
         table: audit::KEYS,
         object_id: &row.token,
-        before: Some(snapshot(row)),
+        before: Some(snapshot::of(row)),
         after: None,
     };
     record(tx, by, change).await
-}
-
-/// A random key: `sk-` and 32 bytes in base64url.
-pub fn random_key() -> Result<contract::virtual_key::VirtualKey, StoreError> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| StoreError::Unavailable(format!("no randomness: {error}")))?;
-    let text = format!("sk-{}", base64url(&bytes));
-    contract::virtual_key::VirtualKey::parse(text.as_bytes())
-        .ok_or_else(|| StoreError::Corrupt("a generated key".to_owned()))
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let number = chunk
-            .iter()
-            .fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-        let number = number << (8 * (3 - chunk.len()));
-        for at in 0..=chunk.len() {
-            let six = usize::try_from((number >> (18 - 6 * at)) & 63).unwrap_or(0);
-            text.push(char::from(LETTERS[six]));
-        }
-    }
-    text
-}
-
-/// The newest key that had this hash and was deleted: its snapshot, when, by whom, and the id of its row.
-pub async fn find_deleted(
-    connection: &mut AnyConnection,
-    token: &str,
-) -> Result<Option<Deleted>, StoreError> {
-    let row = sqlx::query(
-        "SELECT id, snapshot, deleted_at, deleted_by FROM deleted_keys WHERE token = $1 \
-         ORDER BY deleted_at DESC LIMIT 1",
-    )
-    .bind(token.to_owned())
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Deleted {
-        id: row.try_get("id")?,
-        key: snapshot::read(&row::json::<Object>(&row, "snapshot")?)?,
-        deleted_at: row::time(&row, "deleted_at")?,
-        deleted_by: row.try_get("deleted_by")?,
-    }))
-}
-
-/// A deleted key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Deleted {
-    /// The id of its row.
-    pub id: String,
-    /// What it was.
-    pub key: KeyRow,
-    /// When it was deleted.
-    pub deleted_at: u64,
-    /// By which user.
-    pub deleted_by: Option<String>,
-}
-
-mod snapshot;
-
-use snapshot::of as snapshot;
-
-/// Whether a text is a hash of a key.
-pub fn is_token(text: &str) -> bool {
-    KeyHash::parse(text).is_some()
 }

@@ -13,13 +13,19 @@ use contract::virtual_key::KeyHash;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::outbox::{Kind, parse_member_object, rev, signed, unsigned};
+use super::outbox::{Kind, parse_member_object, rev};
 use super::{Store, StoreError};
 use crate::domain::budget_window::WindowRules;
 
+mod owners;
 mod rows;
+mod tombstones;
 
+use owners::{beside, home, names};
 use rows::{KEY_ROWS, MEMBER_ROWS, TEAM_ROWS, USER_ROWS};
+use tombstones::read_tombstone;
+
+pub use tombstones::{Grave, bury, first_rev};
 
 /// One object as Redis must hold it.
 #[derive(Clone, Debug, PartialEq)]
@@ -374,178 +380,3 @@ impl PublishView<'_> {
 
 /// The `key_type` of the master key's row.
 pub const MASTER_KEY_TYPE: &str = "master";
-
-fn home(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>) -> RecordId {
-    team.map(RecordId::team)
-        .or_else(|| user.map(RecordId::user))
-        .unwrap_or_else(|| own.clone())
-}
-
-fn names(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>) -> Vec<RecordId> {
-    let mut names = vec![own.clone()];
-    names.extend(user.map(RecordId::user));
-    names.extend(team.map(RecordId::team));
-    if let (Some(team), Some(user)) = (team, user) {
-        names.push(RecordId::member(team, user));
-    }
-    names
-}
-
-/// Records for owners that have no row: the joined columns say which.
-fn beside(
-    row: &AnyRow,
-    user: Option<UserId>,
-    team: Option<TeamId>,
-) -> Result<Vec<PublishedRecord>, StoreError> {
-    let mut all = Vec::new();
-    let mut add = |column: &str, id: RecordId, record: Record| -> Result<(), StoreError> {
-        // The column holds the row's revision: absent without a row. A tombstone's revision must be passed, or the deletion stands.
-        if row.try_get::<Option<i64>, _>(column)?.is_none() {
-            let dead = row.try_get::<Option<i64>, _>(format!("{column}_dead").as_str())?;
-            let rev = rev(dead.unwrap_or(0) + 1)?;
-            all.push(PublishedRecord {
-                homes: Vec::new(),
-                id,
-                rev,
-                record,
-            });
-        }
-        Ok(())
-    };
-    if let Some(user) = user.clone() {
-        let record = UserRecord {
-            id: user.clone(),
-            blocked: false,
-            may_call_models: true,
-            models: Vec::new(),
-            limits: contract::limits::Limits::default(),
-        };
-        add("user_rev", RecordId::user(&user), Record::User(record))?;
-    }
-    if let Some(team) = team.clone() {
-        let record = TeamRecord {
-            id: team.clone(),
-            alias: None,
-            blocked: false,
-            models: Vec::new(),
-            aliases: std::collections::BTreeMap::new(),
-            limits: contract::limits::Limits::default(),
-        };
-        add("team_rev", RecordId::team(&team), Record::Team(record))?;
-    }
-    if let (Some(team), Some(user)) = (team, user) {
-        let limits = contract::limits::Limits::default();
-        let id = RecordId::member(&team, &user);
-        add(
-            "member_rev",
-            id,
-            Record::Member(MemberRecord { team, user, limits }),
-        )?;
-    }
-    Ok(all)
-}
-
-fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, StoreError> {
-    let object_id: String = row.try_get("object_id")?;
-    let rev = rev(row.try_get("rev")?)?;
-    let deleted = |id: RecordId, homes| {
-        Published::Record(Box::new(PublishedRecord {
-            id,
-            rev,
-            homes,
-            record: Record::Deleted,
-        }))
-    };
-    match kind {
-        Kind::Key => {
-            let user = row
-                .try_get::<Option<String>, _>("user_id")?
-                .map(UserId::new);
-            let team = row
-                .try_get::<Option<String>, _>("team_id")?
-                .map(TeamId::new);
-            let id = RecordId::key(&KeyId::new(object_id));
-            Ok(Published::Key(Box::new(PublishedKey {
-                hash: rows::hash(row)?,
-                rev,
-                home: home(&id, user.as_ref(), team.as_ref()),
-                records: vec![id.clone()],
-                record: Record::Deleted,
-                beside: Vec::new(),
-                id,
-            })))
-        }
-        Kind::User => {
-            let id = RecordId::user(&UserId::new(object_id));
-            Ok(deleted(id.clone(), vec![id]))
-        }
-        Kind::Team => {
-            let id = RecordId::team(&TeamId::new(object_id));
-            Ok(deleted(id.clone(), vec![id]))
-        }
-        Kind::Member => {
-            let (team, user) = parse_member_object(&object_id)?;
-            let (team, user) = (TeamId::new(team), UserId::new(user));
-            Ok(deleted(
-                RecordId::member(&team, &user),
-                vec![RecordId::team(&team)],
-            ))
-        }
-        Kind::Catalogue => Err(StoreError::Corrupt(format!(
-            "tombstones.kind of {object_id:?}"
-        ))),
-    }
-}
-
-/// The revision of a row that is made now: above whatever the same id had before it was deleted, and above a stand-in's.
-pub async fn first_rev(tx: &mut super::Tx, kind: Kind, object_id: &str) -> Result<Rev, StoreError> {
-    let dead = sqlx::query("SELECT rev FROM tombstones WHERE kind = $1 AND object_id = $2")
-        .bind(kind.as_str())
-        .bind(object_id)
-        .fetch_optional(tx.connection())
-        .await?;
-    let now_us = tx.now_us();
-    let old = match dead {
-        Some(row) => Rev::new(unsigned(row.try_get::<i64, _>("rev")?) + 1).unwrap_or_default(),
-        None => Rev::default(),
-    };
-    Ok(old.next(now_us))
-}
-
-/// Leaves a tombstone: `old` is the revision of the row that is deleted in the same transaction. Answers the tombstone's.
-pub async fn bury(tx: &mut super::Tx, grave: &Grave<'_>) -> Result<Rev, StoreError> {
-    let rev = grave.old.next(tx.now_us());
-    sqlx::query(
-        "INSERT INTO tombstones (kind, object_id, rev, token, user_id, team_id) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (kind, object_id) DO UPDATE SET rev = excluded.rev, token = excluded.token, \
-         user_id = excluded.user_id, team_id = excluded.team_id",
-    )
-    .bind(grave.kind.as_str())
-    .bind(grave.object_id)
-    .bind(signed(rev.get()))
-    .bind(grave.token)
-    .bind(grave.user_id)
-    .bind(grave.team_id)
-    .execute(tx.connection())
-    .await?;
-    tx.publish(grave.kind, grave.object_id, rev).await?;
-    Ok(rev)
-}
-
-/// What is deleted.
-#[derive(Clone, Copy, Debug)]
-pub struct Grave<'a> {
-    /// Its kind.
-    pub kind: Kind,
-    /// Which.
-    pub object_id: &'a str,
-    /// The deleted row's revision.
-    pub old: Rev,
-    /// A key's hash.
-    pub token: Option<&'a str>,
-    /// A key's user.
-    pub user_id: Option<&'a str>,
-    /// A key's team.
-    pub team_id: Option<&'a str>,
-}

@@ -3,8 +3,8 @@
 mod authentication;
 mod clients;
 mod concurrency;
-mod deletion;
 mod defaults;
+mod deletion;
 mod health;
 mod keys;
 mod keys_of_users;

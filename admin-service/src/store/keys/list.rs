@@ -2,8 +2,9 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{COLUMNS, KeyRow, NOT_MASTER};
+use super::{COLUMNS, KeyRow, NOT_MASTER, snapshot};
 use crate::store::outbox::{signed, unsigned};
+use crate::store::row::{self, Object};
 use crate::store::{Store, StoreError};
 
 /// What to list.
@@ -204,7 +205,8 @@ impl ListKeys {
         }
         let now = Bound::Number(signed(now_us));
         match self.status {
-            None => {}
+            // Deleted keys are in another table: `deleted`.
+            None | Some(Status::Deleted) => {}
             Some(Status::Active) => {
                 let place = all.place(now);
                 let part = format!(
@@ -217,8 +219,6 @@ impl ListKeys {
                 all.parts.push(format!("expires <= {place}"));
             }
             Some(Status::Revoked) => all.parts.push("blocked = 1".to_owned()),
-            // Deleted keys are in another table.
-            Some(Status::Deleted) => all.parts.push("1 = 0".to_owned()),
         }
         all
     }
@@ -226,6 +226,9 @@ impl ListKeys {
 
 /// Reads a page.
 pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> {
+    if what.status == Some(Status::Deleted) {
+        return deleted(store, what).await;
+    }
     let Conditions { parts, values } = what.conditions(store.clock().now_us());
     let which = format!("WHERE {}", parts.join(" AND "));
     let direction = if what.descending { "DESC" } else { "ASC" };
@@ -264,5 +267,34 @@ pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> 
         .iter()
         .map(KeyRow::read)
         .collect::<Result<_, _>>()?;
+    Ok(Listed { keys, total })
+}
+
+/// A page of deleted keys, the newest first: by hash, user and team only.
+async fn deleted(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> {
+    const WHICH: &str = "($1 IS NULL OR user_id = $1) AND ($2 IS NULL OR team_id = $2) \
+                         AND ($3 IS NULL OR token = $3)";
+    let count = format!("SELECT COUNT(*) AS total FROM deleted_keys WHERE {WHICH}");
+    let page = format!(
+        "SELECT snapshot FROM deleted_keys WHERE {WHICH} ORDER BY deleted_at DESC, id DESC LIMIT $4 OFFSET $5"
+    );
+    let mut connection = store.read().await?;
+    let bound = |statement: String| {
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(what.user_id.clone())
+            .bind(what.team_id.clone())
+            .bind(what.token.clone())
+    };
+    let total = unsigned(
+        bound(count)
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get("total")?,
+    );
+    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
+    let rows = bound(page).bind(i64::from(what.size)).bind(skipped);
+    let rows = rows.fetch_all(&mut *connection).await?;
+    let read = |row: &sqlx::any::AnyRow| snapshot::read(&row::json::<Object>(row, "snapshot")?);
+    let keys = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(Listed { keys, total })
 }

@@ -13,11 +13,11 @@ use crate::support::redis::TestRedis;
 pub const MASTER: &str = "sk-master-key-of-the-tests-0123456789abcdef";
 
 /// A small catalogue: restoring thousands of models is another test's business.
-pub const ONE_MODEL: &str = r#"
+pub const ONE_MODEL: &str = "
 model_list:
   - model_name: gpt-4o
     litellm_params: { model: openai/gpt-4o }
-"#;
+";
 
 /// What came back.
 #[derive(Debug)]
@@ -81,7 +81,11 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("a body");
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, headers, body }
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -116,8 +120,15 @@ impl Api {
         let redis = TestRedis::start().await;
         let service = serve(&database, &redis.server.url(), file, clock).await;
         let health = service.app().health.clone();
-        health.wait_for(|report| report.redis == RedisState::Open).await;
-        Self { service, redis, database, http: reqwest::Client::new() }
+        health
+            .wait_for(|report| report.redis == RedisState::Open)
+            .await;
+        Self {
+            service,
+            redis,
+            database,
+            http: reqwest::Client::new(),
+        }
     }
 
     pub fn client(&self, key: Option<&str>) -> Client {
@@ -153,7 +164,10 @@ impl Api {
 
     pub async fn person_with(&self, body: Value) -> Person {
         let user = self.master().post("/user/new", body).await.ok();
-        Person { id: text(&user, "user_id").to_owned(), client: self.client(Some(text(&user, "key"))) }
+        Person {
+            id: text(&user, "user_id").to_owned(),
+            client: self.client(Some(text(&user, "key"))),
+        }
     }
 }
 
@@ -173,13 +187,17 @@ pub async fn serve(database: &Database, redis_url: &str, file: &str, clock: Cloc
         ..Options::default()
     };
     let config = Config::parse(file, &options, Environment::default()).expect("a configuration");
-    Service::start(config, clock).await.expect("the service starts")
+    Service::start(config, clock)
+        .await
+        .expect("the service starts")
 }
 
 /// A text of an object.
 #[track_caller]
 pub fn text<'a>(object: &'a Value, name: &str) -> &'a str {
-    object[name].as_str().unwrap_or_else(|| panic!("no text {name} in {object}"))
+    object[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {name} in {object}"))
 }
 
 /// Whether `actual` has everything that `expected` has; `"*"` stands for any value that is there. Recordings leave out what is null or empty.
@@ -192,22 +210,30 @@ pub fn assert_has(actual: &Value, expected: &Value) {
 
 fn difference(actual: &Value, expected: &Value, path: &str) -> Option<String> {
     match (actual, expected) {
-        (actual, Value::String(any)) if any == "*" => {
-            actual.is_null().then(|| format!("{path}: expected a value, found null"))
+        (actual, Value::String(any)) if any == "*" => actual
+            .is_null()
+            .then(|| format!("{path}: expected a value, found null")),
+        (Value::Object(actual), Value::Object(expected)) => {
+            expected.iter().find_map(|(name, value)| {
+                let path = format!("{path}.{name}");
+                match actual.get(name) {
+                    Some(found) => difference(found, value, &path),
+                    None => Some(format!("{path}: expected {value}, found nothing")),
+                }
+            })
         }
-        (Value::Object(actual), Value::Object(expected)) => expected.iter().find_map(|(name, value)| {
-            let path = format!("{path}.{name}");
-            match actual.get(name) {
-                Some(found) => difference(found, value, &path),
-                None => Some(format!("{path}: expected {value}, found nothing")),
-            }
-        }),
         (Value::Array(actual), Value::Array(expected)) => {
             if actual.len() != expected.len() {
-                return Some(format!("{path}: expected {} items, found {}", expected.len(), actual.len()));
+                return Some(format!(
+                    "{path}: expected {} items, found {}",
+                    expected.len(),
+                    actual.len()
+                ));
             }
             let pairs = actual.iter().zip(expected).enumerate();
-            pairs.into_iter().find_map(|(at, (a, e))| difference(a, e, &format!("{path}[{at}]")))
+            pairs
+                .into_iter()
+                .find_map(|(at, (a, e))| difference(a, e, &format!("{path}[{at}]")))
         }
         _ => (actual != expected).then(|| format!("{path}: expected {expected}, found {actual}")),
     }
@@ -215,11 +241,12 @@ fn difference(actual: &Value, expected: &Value, path: &str) -> Option<String> {
 
 /// The `error` object of LiteLLM's refusals.
 pub fn error(status: u16, kind: &str, param: Option<&str>, message: &str) -> (u16, Value) {
-    let error = json!({"message": message, "type": kind, "param": param, "code": status.to_string()});
+    let error =
+        json!({"message": message, "type": kind, "param": param, "code": status.to_string()});
     (status, json!({ "error": error }))
 }
 
 /// The `detail` object of LiteLLM's refusals.
-pub fn detail(status: u16, detail: Value) -> (u16, Value) {
-    (status, json!({ "detail": detail }))
+pub fn detail(status: u16, detail: impl Into<Value>) -> (u16, Value) {
+    (status, json!({ "detail": detail.into() }))
 }

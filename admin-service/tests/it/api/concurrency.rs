@@ -13,7 +13,9 @@ use crate::support::rows::number;
 const MANY: usize = 50;
 
 async fn statuses(client: &Client, path: &str, bodies: Vec<Value>) -> Vec<u16> {
-    let calls = bodies.into_iter().map(|body| async move { client.post(path, body).await.status.as_u16() });
+    let calls = bodies
+        .into_iter()
+        .map(|body| async move { client.post(path, body).await.status.as_u16() });
     join_all(calls).await
 }
 
@@ -28,16 +30,32 @@ async fn one_winner(database: Database) {
     for (path, body, lost) in [
         ("/key/generate", json!({"key": "sk-0123456789abcdef"}), 409),
         ("/key/generate", json!({"key_alias": "only-one"}), 400),
-        ("/user/new", json!({"user_id": "u1", "auto_create_key": false}), 409),
-        ("/user/new", json!({"user_email": "one@x.com", "auto_create_key": false}), 409),
+        (
+            "/user/new",
+            json!({"user_id": "u1", "auto_create_key": false}),
+            409,
+        ),
+        (
+            "/user/new",
+            json!({"user_email": "one@x.com", "auto_create_key": false}),
+            409,
+        ),
         ("/team/new", json!({"team_id": "t1"}), 400),
     ] {
         let found = statuses(&master, path, vec![body; MANY]).await;
-        assert_eq!((count(&found, 200), count(&found, lost)), (1, MANY - 1), "{path}: {found:?}");
+        assert_eq!(
+            (count(&found, 200), count(&found, lost)),
+            (1, MANY - 1),
+            "{path}: {found:?}"
+        );
     }
     let same = json!({"team_id": "t1", "member": {"role": "user", "user_id": "u1"}});
     let found = statuses(&master, "/team/member_add", vec![same; MANY]).await;
-    assert_eq!((count(&found, 200), count(&found, 400)), (1, MANY - 1), "{found:?}");
+    assert_eq!(
+        (count(&found, 200), count(&found, 400)),
+        (1, MANY - 1),
+        "{found:?}"
+    );
 }
 
 on_both!(of_many_who_change_one_row_none_is_lost, nothing_lost);
@@ -46,33 +64,70 @@ async fn nothing_lost(database: Database) {
     let master = api.master();
     let key = master.new_key(json!({})).await;
     // Each sets a field of its own: a read, a change and a write of the whole row must not undo each other's.
-    let field = |at: usize| ["config", "router_settings", "model_max_budget", "permissions", "metadata"][at % 5];
-    let mut bodies: Vec<Value> = (0..5).map(|at| json!({"key": key["key"], field(at): {"set": true}})).collect();
+    let field = |at: usize| {
+        [
+            "config",
+            "router_settings",
+            "model_max_budget",
+            "permissions",
+            "metadata",
+        ][at % 5]
+    };
+    let mut bodies: Vec<Value> = (0..5)
+        .map(|at| json!({"key": key["key"], field(at): {"set": true}}))
+        .collect();
     bodies.extend((0..MANY - 5).map(|_| json!({"key": key["key"], "blocked": false})));
     let found = statuses(&master, "/key/update", bodies).await;
     assert_eq!(count(&found, 200), MANY, "{found:?}");
-    let info = master.get(&format!("/key/info?key={}", text(&key, "token"))).await.ok();
+    let info = master
+        .get(&format!("/key/info?key={}", text(&key, "token")))
+        .await
+        .ok();
     for at in 0..5 {
-        assert_eq!(info["info"][field(at)], json!({"set": true}), "{}", field(at));
+        assert_eq!(
+            info["info"][field(at)],
+            json!({"set": true}),
+            "{}",
+            field(at)
+        );
     }
     let store = &api.database.store;
-    assert_eq!(number(store, "SELECT COUNT(*) FROM audit_log WHERE action = 'updated'").await, 50);
+    assert_eq!(
+        number(
+            store,
+            "SELECT COUNT(*) FROM audit_log WHERE action = 'updated'"
+        )
+        .await,
+        50
+    );
 
     let team = master.post("/team/new", json!({})).await.ok();
     let join = |at| json!({"team_id": team["team_id"], "member": {"role": "user", "user_id": format!("m{at}")}});
     let found = statuses(&master, "/team/member_add", (0..MANY).map(join).collect()).await;
     assert_eq!(count(&found, 200), MANY, "{found:?}");
-    let info = master.get(&format!("/team/info?team_id={}", text(&team, "team_id"))).await.ok();
+    let info = master
+        .get(&format!("/team/info?team_id={}", text(&team, "team_id")))
+        .await
+        .ok();
     assert_eq!(info["team_memberships"].as_array().unwrap().len(), MANY + 1);
-    assert_eq!(number(store, "SELECT COUNT(DISTINCT position) FROM team_members").await, 51);
+    assert_eq!(
+        number(store, "SELECT COUNT(DISTINCT position) FROM team_members").await,
+        51
+    );
 }
 
-on_both!(teams_that_exchange_members_do_not_block_each_other, no_deadlock);
+on_both!(
+    teams_that_exchange_members_do_not_block_each_other,
+    no_deadlock
+);
 async fn no_deadlock(database: Database) {
     let api = Api::start(database).await;
     let master = Arc::new(api.master());
     for team in ["a", "b"] {
-        master.post("/team/new", json!({"team_id": team})).await.ok();
+        master
+            .post("/team/new", json!({"team_id": team}))
+            .await
+            .ok();
     }
     let users: Vec<String> = (0..20).map(|at| format!("u{at}")).collect();
     for user in &users {
@@ -83,7 +138,11 @@ async fn no_deadlock(database: Database) {
     let forth = json!({"user_ids": users});
     let back = json!({"team_ids": ["a", "b"]});
     let members = |team: &str| {
-        let all: Vec<Value> = users.iter().rev().map(|user| json!({"role": "user", "user_id": user})).collect();
+        let all: Vec<Value> = users
+            .iter()
+            .rev()
+            .map(|user| json!({"role": "user", "user_id": user}))
+            .collect();
         json!({"team_id": team, "member": all})
     };
     let (a, b) = tokio::join!(
@@ -92,9 +151,14 @@ async fn no_deadlock(database: Database) {
     );
     a.ok();
     b.ok();
-    let (users_gone, teams_gone) =
-        tokio::join!(master.post("/user/delete", forth), master.post("/team/delete", back));
+    let (users_gone, teams_gone) = tokio::join!(
+        master.post("/user/delete", forth),
+        master.post("/team/delete", back)
+    );
     users_gone.ok();
     teams_gone.ok();
-    assert_eq!(number(&api.database.store, "SELECT COUNT(*) FROM team_members").await, 0);
+    assert_eq!(
+        number(&api.database.store, "SELECT COUNT(*) FROM team_members").await,
+        0
+    );
 }

@@ -18,14 +18,27 @@ async fn healthy(database: Database) {
         json!({"status": "healthy", "db": "connected", "redis": "open"})
     );
     let master = api.master();
-    assert_has(&master.get("/health").await.ok(), &json!({"healthy_count": 2, "unhealthy_count": 0}));
-    assert_has(&master.get("/health/backlog").await.ok(), &json!({"outbox_waiting": 0, "publish_lag_ms": 0,
-        "spend_events_waiting": 0, "dead_letters": 0}));
-    assert_has(&master.get("/health/readiness/details").await.ok(), &json!({"status": "healthy", "db": "connected",
-        "redis": "open", "version": "*"}));
+    assert_has(
+        &master.get("/health").await.ok(),
+        &json!({"healthy_count": 2, "unhealthy_count": 0}),
+    );
+    assert_has(
+        &master.get("/health/backlog").await.ok(),
+        &json!({"outbox_waiting": 0, "publish_lag_ms": 0,
+        "spend_events_waiting": 0, "dead_letters": 0}),
+    );
+    assert_has(
+        &master.get("/health/readiness/details").await.ok(),
+        &json!({"status": "healthy", "db": "connected",
+        "redis": "open", "version": "*"}),
+    );
     let routes = anybody.get("/routes").await.ok();
     let paths = routes["routes"].as_array().unwrap();
-    assert!(paths.iter().any(|route| route["path"] == "/key/generate" && route["methods"] == json!(["POST"])));
+    assert!(
+        paths
+            .iter()
+            .any(|route| route["path"] == "/key/generate" && route["methods"] == json!(["POST"]))
+    );
 }
 
 on_both!(every_answer_carries_the_headers_that_browsers_heed, headers);
@@ -35,25 +48,47 @@ async fn headers(database: Database) {
         let answer = api.anonymous().get(path).await;
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(answer.header("content-security-policy"), Some("frame-ancestors 'none'"));
+        assert_eq!(
+            answer.header("content-security-policy"),
+            Some("frame-ancestors 'none'")
+        );
     }
 }
 
-on_both!(without_redis_keys_are_made_all_the_same_and_the_answer_says_so, without_redis);
+on_both!(
+    without_redis_keys_are_made_all_the_same_and_the_answer_says_so,
+    without_redis
+);
 async fn without_redis(database: Database) {
     let api = Api::start(database).await;
     let master = api.master();
     api.redis.server.process().kill().await.unwrap();
     let answer = master.post("/key/generate", json!({})).await;
-    assert!(answer.header("x-tollkeeper-warning").unwrap().starts_with("stored; not published yet"));
+    assert!(
+        answer
+            .header("x-tollkeeper-warning")
+            .unwrap()
+            .starts_with("stored; not published yet")
+    );
     let key = answer.ok();
     let holder = api.client(key["key"].as_str());
     holder.get("/key/info").await.ok();
     let backlog = master.get("/health/backlog").await.ok();
-    assert!(backlog["outbox_waiting"].as_u64().unwrap() >= 1, "{backlog}");
+    assert!(
+        backlog["outbox_waiting"].as_u64().unwrap() >= 1,
+        "{backlog}"
+    );
     assert!(backlog["publish_lag_ms"].as_u64().unwrap() > 0, "{backlog}");
     let health = api.service.app().health.clone();
-    health.wait_for(|report| report.redis != tollkeeper_admin::publish::RedisState::Open).await;
-    assert_eq!(api.anonymous().get("/health/readiness").await.ok()["db"], "connected");
-    assert_has(&master.get("/health").await.ok(), &json!({"unhealthy_endpoints": [{"component": "redis"}]}));
+    health
+        .wait_for(|report| report.redis != tollkeeper_admin::publish::RedisState::Open)
+        .await;
+    assert_eq!(
+        api.anonymous().get("/health/readiness").await.ok()["db"],
+        "connected"
+    );
+    assert_has(
+        &master.get("/health").await.ok(),
+        &json!({"unhealthy_endpoints": [{"component": "redis"}]}),
+    );
 }

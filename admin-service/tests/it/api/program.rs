@@ -10,7 +10,12 @@ use crate::support::redis::TestRedis;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollkeeper-admin"));
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
@@ -36,15 +41,30 @@ async fn it_prints_its_url_serves_and_stops_at_a_signal() {
             .spawn()
             .unwrap();
         let line = first_line(&mut child).await;
-        let url = line.strip_prefix("listening on ").expect("a URL").to_owned();
-        let answer = reqwest::get(format!("{url}/health/liveness")).await.unwrap();
+        let url = line
+            .strip_prefix("listening on ")
+            .expect("a URL")
+            .to_owned();
+        let answer = reqwest::get(format!("{url}/health/liveness"))
+            .await
+            .unwrap();
         assert_eq!(answer.text().await.unwrap(), "\"I'm alive!\"");
         let id = child.id().unwrap().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &id]).status().await.unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &id])
+            .status()
+            .await
+            .unwrap();
         assert!(sent.success());
         assert!(child.wait().await.unwrap().success(), "{signal}");
         let mut log = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .await
+            .unwrap();
         assert!(log.contains("stopping") && !log.contains(MASTER), "{log}");
     }
 }
@@ -52,14 +72,26 @@ async fn it_prints_its_url_serves_and_stops_at_a_signal() {
 #[tokio::test]
 async fn it_does_not_start_without_what_it_needs_and_says_what() {
     for (variables, expected) in [
-        (vec![], "LITELLM_MASTER_KEY (or general_settings.master_key): expected a master key"),
-        (vec![("LITELLM_MASTER_KEY", "sk-1234")], "expected at least 32 characters outside --dev"),
         (
-            vec![("LITELLM_MASTER_KEY", MASTER), ("DATABASE_URL", "mysql://x")],
+            vec![],
+            "LITELLM_MASTER_KEY (or general_settings.master_key): expected a master key",
+        ),
+        (
+            vec![("LITELLM_MASTER_KEY", "sk-1234")],
+            "expected at least 32 characters outside --dev",
+        ),
+        (
+            vec![
+                ("LITELLM_MASTER_KEY", MASTER),
+                ("DATABASE_URL", "mysql://x"),
+            ],
             "expected postgres://… or sqlite:<path of a file>",
         ),
         (
-            vec![("LITELLM_MASTER_KEY", MASTER), ("DATABASE_URL", "sqlite:/nowhere/at/all.db")],
+            vec![
+                ("LITELLM_MASTER_KEY", MASTER),
+                ("DATABASE_URL", "sqlite:/nowhere/at/all.db"),
+            ],
             "unable to open database file",
         ),
     ] {

@@ -54,7 +54,10 @@ impl Target {
         let master = api.master();
         let key = master.new_key(json!({ "user_id": user })).await;
         let member = json!([{"role": "user", "user_id": user}]);
-        let team = master.post("/team/new", json!({"members_with_roles": member})).await.ok();
+        let team = master
+            .post("/team/new", json!({"members_with_roles": member}))
+            .await
+            .ok();
         let spare = json!({"auto_create_key": false});
         let spare = master.post("/user/new", spare).await.ok();
         Self {
@@ -66,7 +69,12 @@ impl Target {
     }
 
     async fn call(&self, client: &Client, method: &str, path: &str) -> u16 {
-        let Self { user, key, team, spare } = self;
+        let Self {
+            user,
+            key,
+            team,
+            spare,
+        } = self;
         let body = match path {
             "/key/generate" => json!({ "user_id": user }),
             "/key/update" => json!({"key": key, "metadata": {"a": 1}}),
@@ -90,7 +98,11 @@ impl Target {
         };
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let body = (!body.is_null()).then(|| body.to_string());
-        client.call(method, &format!("{path}{query}"), body.as_deref()).await.status.as_u16()
+        client
+            .call(method, &format!("{path}{query}"), body.as_deref())
+            .await
+            .status
+            .as_u16()
     }
 }
 
@@ -120,7 +132,10 @@ async fn sweep(database: Database) {
     assert_eq!(found, EXPECTED);
 }
 
-on_both!(what_is_no_route_is_told_apart_from_what_is_left_to_others, no_route);
+on_both!(
+    what_is_no_route_is_told_apart_from_what_is_left_to_others,
+    no_route
+);
 async fn no_route(database: Database) {
     let api = Api::start(database).await;
     let master = api.master();
@@ -143,8 +158,14 @@ async fn refusals(database: Database) {
     let user = api.person("internal_user").await;
     let masked = format!("{}{}{}", &user.id[..6], "*".repeat(28), &user.id[34..]);
     assert_eq!(
-        user.client.post("/user/new", json!({"user_email": "zz@x.com"})).await.refused().1["error"]["message"],
-        format!("Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route=/user/new. Your role=internal_user. Your user_id={masked}")
+        user.client
+            .post("/user/new", json!({"user_email": "zz@x.com"}))
+            .await
+            .refused()
+            .1["error"]["message"],
+        format!(
+            "Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route=/user/new. Your role=internal_user. Your user_id={masked}"
+        )
     );
     let nobody = api.keyholder().await;
     assert_eq!(
@@ -153,7 +174,12 @@ async fn refusals(database: Database) {
     );
     let viewer = api.person("proxy_admin_viewer").await;
     assert_eq!(
-        viewer.client.post("/key/generate", json!({})).await.refused().1["error"]["message"],
+        viewer
+            .client
+            .post("/key/generate", json!({}))
+            .await
+            .refused()
+            .1["error"]["message"],
         "user not allowed to access this route, role= proxy_admin_viewer. Trying to access: /key/generate"
     );
     let email = json!({"user_id": viewer.id, "user_email": "new@x.com"});

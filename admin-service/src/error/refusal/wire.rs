@@ -1,0 +1,389 @@
+//! The refusals, each with its status, shape and sentence.
+
+use axum::http::StatusCode;
+
+use super::Refusal;
+use crate::error::Wire;
+
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
+const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
+const CONFLICT: StatusCode = StatusCode::CONFLICT;
+
+const INVALID: &str = "invalid_request_error";
+const AUTH: &str = "auth_error";
+const BAD_REQUEST: &str = "bad_request_error";
+const MISSING: &str = "not_found_error";
+
+impl Refusal {
+    /// Status and body.
+    #[expect(clippy::too_many_lines, reason = "one row for every refusal")]
+    pub fn wire(self) -> Wire {
+        match self {
+            Self::NoCredential => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                "Authentication Error, No api key passed in.",
+            ),
+            Self::MalformedCredential => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.",
+            ),
+            Self::CredentialsDisagree => Wire::error(
+                BAD,
+                INVALID,
+                "The request carries several credentials that differ. Send one, or the same in all.",
+            ),
+            Self::NotAVirtualKey(masked) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "LiteLLM Virtual Key expected. Received={masked}, expected to start with 'sk-'."
+                ),
+            ),
+            Self::UnknownKey => Wire::param(
+                UNAUTHORIZED,
+                "token_not_found_in_db",
+                "key",
+                "Authentication Error, Invalid API key provided.",
+            ),
+            Self::KeyBlocked => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.",
+            ),
+            Self::UserBlocked(user) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "Authentication Error, User={user} is blocked. Ask a proxy admin to unblock it."
+                ),
+            ),
+            Self::TeamBlocked(team) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "Authentication Error, Team={team} is blocked. Update via `/team/unblock` if you're an admin."
+                ),
+            ),
+            Self::KeyExpired {
+                display,
+                expired,
+                now,
+            } => Wire::param(
+                UNAUTHORIZED,
+                "expired_key",
+                display,
+                format!(
+                    "Authentication Error - Expired Key. Key Expiry time {expired} and current time {now}"
+                ),
+            ),
+            Self::RouteNotAllowed { allowed, route } => Wire::detail(
+                FORBIDDEN,
+                format!(
+                    "Virtual key is not allowed to call this route. Only allowed to call routes: {}. \
+                     Tried to call route: {route}",
+                    python_list(&allowed)
+                ),
+            ),
+            Self::OnlyProxyAdmin { route, role, user } => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "Authentication Error, Only proxy admin can be used to generate, delete, update info \
+                     for new keys/users/teams. Route={route}. Your role={role}. Your user_id={user}"
+                ),
+            ),
+            Self::ViewerMayNot { role, route } => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                format!(
+                    "user not allowed to access this route, role= {role}. Trying to access: {route}"
+                ),
+            ),
+            Self::NoRoute => Wire::detail(NOT_FOUND, "Not Found"),
+            Self::NotServed(what) => Wire::detail(
+                NOT_FOUND,
+                format!("Not Found. Tollkeeper does not serve {what}."),
+            ),
+            Self::NoMethod => Wire::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
+            Self::BadJson(why) => Wire::param(
+                BAD,
+                INVALID,
+                "request_body",
+                format!("Invalid JSON payload: {why}"),
+            ),
+            Self::BodyTooLarge(limit) => Wire::error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                INVALID,
+                format!("The request body is larger than {limit} bytes."),
+            ),
+
+            Self::KeyInfoMissing => {
+                Wire::param(NOT_FOUND, MISSING, "key", "Key not found in database")
+            }
+            Self::KeyMissing => Wire::param(NOT_FOUND, MISSING, "key", "Key not found."),
+            Self::NoKeysFound => Wire::python(NOT_FOUND, INVALID, "error", "No keys found"),
+            Self::NotYourKeyInfo(role) => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                format!("You are not allowed to access this key's info. Your role={role}"),
+            ),
+            Self::NotYourKeyToDelete => Wire::python(
+                FORBIDDEN,
+                AUTH,
+                "error",
+                "You are not authorized to delete this key",
+            ),
+            Self::NotYourKeys => Wire::param(
+                FORBIDDEN,
+                BAD_REQUEST,
+                "user_id",
+                "You are not authorized to check another user's keys",
+            ),
+            Self::NoUserForList => Wire::param(
+                FORBIDDEN,
+                BAD_REQUEST,
+                "user_id",
+                "You are not authorized to access this endpoint. No 'user_id' is associated with your API key.",
+            ),
+            Self::AdminsOnly {
+                what,
+                role,
+                user,
+                wrapped,
+            } => {
+                let message = format!(
+                    "Only proxy admins, team admins, or org admins can call {what}. \
+                     user_role={role}, user_id={user}"
+                );
+                if wrapped {
+                    Wire::python(FORBIDDEN, AUTH, "error", &message)
+                } else {
+                    Wire::detail_error(FORBIDDEN, message)
+                }
+            }
+            Self::KeyForOther { asked, own } => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                format!(
+                    "User can only create keys for themselves. Got user_id={asked}, Your ID={own}"
+                ),
+            ),
+            Self::AdminOnlyField("allowed_routes") => Wire::python(
+                FORBIDDEN,
+                AUTH,
+                "error",
+                "Only proxy admins can set `allowed_routes` on a key. Use `key_type` to pick a preset route bucket instead.",
+            ),
+            Self::AdminOnlyField(field) => {
+                let message = format!("Only proxy admins can set `{field}`.");
+                Wire::python(FORBIDDEN, AUTH, "error", &message)
+            }
+            Self::KeyFormat => Wire::python(
+                BAD,
+                INVALID,
+                "error",
+                "Invalid key format. LiteLLM Virtual Key must start with 'sk-'. Received: ****",
+            ),
+            Self::KeyTooShort => Wire::python(
+                BAD,
+                INVALID,
+                "error",
+                "Invalid key format. LiteLLM Virtual Key must be at least 16 characters long.",
+            ),
+            Self::KeyCharacters => Wire::python(
+                BAD,
+                INVALID,
+                "error",
+                "Invalid key format. A key is sk- and at most 256 visible ASCII characters other than comma.",
+            ),
+            Self::KeyExists => Wire::param(
+                CONFLICT,
+                BAD_REQUEST,
+                "key",
+                "Key with this value already exists. Nothing was changed.",
+            ),
+            Self::AliasExists(alias) => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "key_alias",
+                format!(
+                    "Key with alias '{alias}' already exists. Unique key aliases across all keys are required."
+                ),
+            ),
+            Self::MoreThanOwn { field, asked, own } => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                field,
+                format!(
+                    "A key cannot be given more than its owner has: {field}={asked}, own {field}={own}"
+                ),
+            ),
+            Self::AboveBound {
+                field,
+                asked,
+                bound,
+            } => {
+                let message = format!(
+                    "{field} is over max limit set in config - user_value={asked}; max_value={bound}"
+                );
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+            Self::TeamMissingForKey(team) => Wire::error(
+                BAD,
+                INVALID,
+                format!(
+                    "Team not found for team_id={team}. Non-admin users cannot create keys for non-existent teams."
+                ),
+            ),
+            Self::NotInTeam { user, team } => Wire::error(
+                BAD,
+                INVALID,
+                format!("User={user} not assigned to team={team}"),
+            ),
+            Self::TeamPermission {
+                route,
+                name,
+                permitted,
+                team,
+            } => Wire::param(
+                UNAUTHORIZED,
+                "team_member_permission_error",
+                route,
+                format!(
+                    "Team member does not have permissions for endpoint: KeyManagementRoutes.{name}. You only \
+                     have access to the following endpoints: {} for team {team}. To create keys for this team, \
+                     please ask your proxy admin to check the team member permission settings and update the \
+                     settings to allow team member users to create keys.",
+                    python_list(&permitted)
+                ),
+            ),
+            Self::BudgetMissing(id) => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "budget_id",
+                format!("Budget not found: budget_id={id}"),
+            ),
+            Self::BadKeyStatus => Wire::python(
+                BAD,
+                INVALID,
+                "error",
+                "Invalid status value. Supported: 'active', 'expired', 'revoked', 'deleted'.",
+            ),
+            Self::BadSort(columns) => Wire::detail_error(
+                BAD,
+                format!("Invalid sort column. Must be one of: {columns}"),
+            ),
+            Self::SpendIsKept => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "spend",
+                "spend is counted from the requests themselves and cannot be set; leave it out or send 0.",
+            ),
+
+            Self::BadDuration => Wire::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal_server_error",
+                "Invalid duration format",
+            ),
+            Self::BadBudgetDuration(text) => {
+                let message = format!(
+                    "Invalid budget_duration '{text}'. Use a format like '1h', '24h', '7d', or '30d'."
+                );
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+            Self::NegativeBudget { field, got } => {
+                let message =
+                    format!("{field} must be a non-negative finite number. Received: {got}");
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+            Self::BudgetTooLarge(field) => {
+                let message = format!("{field} must be at most 9000000 US dollars.");
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+
+            Self::EmailExists(email) => {
+                let message = format!("User with email {email} already exists");
+                Wire::python(CONFLICT, INVALID, "error", &message)
+            }
+            Self::UserExists(id) => {
+                let message = format!("User with id {id} already exists");
+                Wire::python(CONFLICT, INVALID, "error", &message)
+            }
+            Self::UserMissing(id) => {
+                Wire::error(NOT_FOUND, INVALID, format!("User {id} not found"))
+            }
+            Self::NotYourUser { asked, own } => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                format!(
+                    "key not allowed to access this user's info. user_id={asked}, key's user_id={own}"
+                ),
+            ),
+            Self::UserUpdateMissing(id) => {
+                Wire::error(NOT_FOUND, INVALID, format!("User not found: {id}"))
+            }
+            Self::UserDeleteMissing(id) => {
+                Wire::detail_error(NOT_FOUND, format!("User not found, passed user_id={id}"))
+            }
+            Self::UserTeamMissing(id) => {
+                Wire::detail_error(NOT_FOUND, format!("Team doesn't exist in db. Team={id}."))
+            }
+
+            Self::TeamExists(id) => {
+                let message =
+                    format!("Team id = {id} already exists. Please use a different team id.");
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+            Self::TeamInfoMissing(id) => {
+                let message = format!("Team not found, passed team id: {id}.");
+                Wire::python(NOT_FOUND, INVALID, "message", &message)
+            }
+            Self::TeamUpdateMissing(id) => {
+                let message = format!("Team not found, passed team_id={id}");
+                Wire::python(NOT_FOUND, INVALID, "error", &message)
+            }
+            Self::TeamDeleteMissing(id) => {
+                Wire::detail_error(NOT_FOUND, format!("Team not found, passed team_id={id}"))
+            }
+            Self::MemberTeamMissing(id) => Wire::detail_error(
+                NOT_FOUND,
+                format!("Team doesn't exist in db. Team={id}. Create team via `/team/new` call."),
+            ),
+            Self::NotYourTeam { user, team } => {
+                let message = format!("User={user} not authorized to access this team={team}");
+                Wire::python(FORBIDDEN, AUTH, "error", &message)
+            }
+            Self::NotTeamAdmin { route, team } => Wire::detail_error(
+                FORBIDDEN,
+                format!(
+                    "Call not allowed. User not proxy admin OR team admin. route={route}, team_id={team}"
+                ),
+            ),
+            Self::TeamAdminMayNotEdit => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                "Team admins on this proxy cannot edit team settings. Ask a proxy admin to enable fields \
+                 under Settings > UI > Team admin editable fields.",
+            ),
+            Self::MemberExists { member, existing } => Wire::param(
+                BAD,
+                "team_member_already_in_team",
+                "member",
+                format!("User already in team. Member: {member}. Existing members=[{existing}]"),
+            ),
+        }
+    }
+}
+
+/// A list as Python prints it: `['a', 'b']`.
+fn python_list(items: &[String]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests;
