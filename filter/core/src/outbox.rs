@@ -66,6 +66,8 @@ pub(crate) struct Outbox {
     items: VecDeque<Item>,
     /// Sequence of the first of `items`.
     first: u64,
+    /// Highest sequence that was sent.
+    sent: u64,
     /// Highest sequence that Redis acknowledged.
     acknowledged: u64,
     bytes: usize,
@@ -80,6 +82,7 @@ impl Outbox {
             worker,
             items: VecDeque::new(),
             first: 1,
+            sent: 0,
             acknowledged: 0,
             bytes: 0,
             releases: VecDeque::new(),
@@ -136,6 +139,7 @@ impl Outbox {
             settles.push((next, sent));
             next = next.saturating_add(count(sent));
         }
+        self.sent = self.sent.max(next.saturating_sub(1));
         let mut releases = Vec::new();
         while releases.len() < RELEASES && !self.releases.is_empty() {
             let ids: Vec<_> = self
@@ -274,7 +278,8 @@ impl Outbox {
                 .for_each(|item| item.acknowledged = None);
             return before.saturating_sub(self.acknowledged);
         }
-        let upto = watermark.min(self.last());
+        // What was never sent cannot be settled, whatever an answer says.
+        let upto = watermark.min(self.sent);
         if upto > self.acknowledged {
             let from =
                 usize::try_from(self.acknowledged.saturating_sub(known)).unwrap_or(usize::MAX);
@@ -291,6 +296,7 @@ impl Outbox {
     pub(crate) fn rename(&mut self, worker: String) {
         self.worker = worker;
         self.first = 1;
+        self.sent = 0;
         self.acknowledged = 0;
         self.items
             .iter_mut()

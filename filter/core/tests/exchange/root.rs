@@ -4,11 +4,13 @@ use contract::id::ReservationId;
 use contract::limits::Limits;
 use contract::model::Model;
 use contract::resp::Reply;
+use contract::script::{AdmitAnswer, Remaining};
 use filter_core::clock::Now;
 use filter_core::effect::Effect;
 use filter_core::event::{CallId, Event, StoreFailure};
 use filter_core::metric::Metric;
 
+use crate::redis::admit_reply;
 use crate::world::*;
 
 fn world() -> World {
@@ -490,4 +492,46 @@ fn a_renewal_that_redis_refused_is_repeated_whole() {
     world.now += 500;
     world.tick();
     assert_eq!(world.redis.model.figures(&key_id()).in_flight, 3);
+}
+
+#[test]
+fn a_watermark_above_what_was_sent_acknowledges_nothing_unsent() {
+    let mut world = world();
+    finish(&mut world, 3);
+    let mut client = Client::new();
+    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
+    world.step(
+        &mut client,
+        Event::RequestHeaders {
+            headers: &headers,
+            end: false,
+            peer: None,
+        },
+    );
+    world.step(
+        &mut client,
+        Event::RequestBody {
+            chunk: HELLO.as_bytes(),
+            end: true,
+        },
+    );
+    let admitted = AdmitAnswer::Admitted {
+        now_ms: world.redis_now(),
+        remaining: vec![Remaining {
+            parallel: Some(5),
+            ..Remaining::default()
+        }],
+        watermark: 1_000,
+    };
+    let call = client.call().0;
+    world.step(
+        &mut client,
+        Event::Redis {
+            call,
+            outcome: Ok(&[admit_reply(&admitted)]),
+        },
+    );
+    assert!(client.resumed());
+    world.tick();
+    assert_eq!(events(&world), 3);
 }
