@@ -2,9 +2,10 @@
 //!
 //! 1. Envoy starts the module with a root id. `http` governs LLM requests; `redis_bridge` turns HTTP calls into plain RESP in front of
 //!    Envoy's `redis_proxy` ([`redis_bridge`]).
-//! 2. Under `http`, every virtual machine has one [`filter_core::worker::Worker`], shared by its root ([`root_context`], which ticks and
-//!    settles) and its requests ([`http_context`], one [`filter_core::exchange::Exchange`] each).
-//! 3. Calls to Redis go out and come back in [`redis_call`]; figures become Envoy stats in [`metrics`].
+//! 2. Under `http`, every virtual machine has one [`filter_core::worker::Worker`], [`shared`] by its root ([`root_context`], which ticks and
+//!    settles) and its requests ([`http_context`] takes Envoy's callbacks, [`stream`] holds one [`filter_core::exchange::Exchange`] each).
+//! 3. Calls to Redis ([`redis_call`]) leave by themselves while little goes on; while the root's own call is under way they wait for it
+//!    ([`filter_core::courier::Courier`] decides) and the root brings each request its replies. Figures become Envoy stats in [`metrics`].
 //!
 //! Failure stance: every host call's result is looked at and none is unwrapped. A panic would stop the machine and cut its running streams;
 //! Envoy then reloads it and answers 503 meanwhile.
@@ -19,6 +20,8 @@ mod metrics;
 mod redis_bridge;
 mod redis_call;
 mod root_context;
+mod shared;
+mod stream;
 
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::LogLevel;
@@ -28,14 +31,14 @@ use crate::root_context::HttpRoot;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| root());
+    proxy_wasm::set_root_context(root);
 }}
 
 /// The root that this virtual machine was started with.
-fn root() -> Box<dyn RootContext> {
+fn root(id: u32) -> Box<dyn RootContext> {
     // Envoy sets the property before it creates the root.
     match proxy_wasm::hostcalls::get_property(vec!["plugin_root_id"]) {
-        Ok(Some(name)) if name == b"http" => Box::new(HttpRoot::default()),
+        Ok(Some(name)) if name == b"http" => Box::new(HttpRoot::new(id)),
         Ok(Some(name)) if name == b"redis_bridge" => Box::new(BridgeRoot),
         _ => Box::new(UnknownRoot),
     }

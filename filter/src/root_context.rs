@@ -1,61 +1,31 @@
-//! The root of the `http` role: one worker per virtual machine, its clock tick, and the calls that settle and renew.
+//! The root of the `http` role: one worker per virtual machine, its clock tick, and the calls to Redis that settle, renew, and carry requests'
+//! questions along.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use filter_core::clock::Now;
+use contract::resp::Reply;
 use filter_core::config::Config;
-use filter_core::effect::{Effect, Level};
+use filter_core::courier::{Batch, Ticket};
+use filter_core::effect::Effect;
+use filter_core::event::{Event, StoreFailure};
 use filter_core::worker::Worker;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
 use crate::http_context::Request;
-use crate::log;
-use crate::metrics::Metrics;
-use crate::redis_call::{Outcome, RedisCalls};
-
-/// How often the worker is asked what is due. A settlement waits at most this long before it is sent, and so does a freed slot.
-const TICK: Duration = Duration::from_millis(20);
-
-/// When the next tick comes if much waits.
-const SOON: Duration = Duration::from_millis(1);
-
-/// What the root and the requests of one virtual machine share.
-pub struct Shared {
-    pub worker: RefCell<Worker>,
-    pub metrics: Metrics,
-    /// Envoy's name for the bridge.
-    pub cluster: String,
-    /// Whether a request ever came. Envoy also runs one machine on its main thread, which serves none and cannot reach internal listeners:
-    /// a machine without requests owes Redis nothing and stays silent.
-    serving: Cell<bool>,
-    /// Whether the next tick was called for early.
-    hurried: Cell<bool>,
-}
-
-impl Shared {
-    /// Has the root called soon, if the worker wants to flush. A request cannot make the root's calls itself: their answers would come to
-    /// the request, which may be gone by then.
-    pub fn hurry(&self) {
-        let wants = match self.worker.try_borrow() {
-            Ok(worker) => worker.wants_flush(now()),
-            Err(_) => false,
-        };
-        if wants && !self.hurried.replace(true) && hostcalls::set_tick_period(SOON).is_err() {
-            self.hurried.set(false);
-        }
-    }
-}
+use crate::shared::{Shared, TICK, now, severity};
+use crate::stream::Callback;
+use crate::{log, redis_call};
 
 /// The root.
-#[derive(Default)]
 pub struct HttpRoot {
+    /// Envoy's number of its context.
+    id: u32,
     shared: Option<Rc<Shared>>,
-    calls: RedisCalls,
+    /// Batches under way by Envoy's token: who waits for which of the replies.
+    batches: HashMap<u32, Vec<Ticket>>,
 }
 
 impl Context for HttpRoot {
@@ -66,13 +36,16 @@ impl Context for HttpRoot {
         body_size: usize,
         _trailers: usize,
     ) {
-        let Some(shared) = self.shared.clone() else {
+        let (Some(shared), Some(tickets)) = (self.shared.clone(), self.batches.remove(&token))
+        else {
             return;
         };
-        if let Some((call, outcome)) = self.calls.answered(token, body_size) {
-            let effects = redis(&shared, call, &outcome);
-            self.carry_out(&shared, effects);
-        }
+        let replies = tickets
+            .iter()
+            .fold(0, |sum: usize, ticket| sum.saturating_add(ticket.replies));
+        let outcome = redis_call::outcome(replies, body_size);
+        self.returned(&shared, &tickets, outcome.as_ref().map(Vec::as_slice));
+        self.depart(&shared);
     }
 }
 
@@ -97,13 +70,7 @@ impl RootContext for HttpRoot {
             log(LogLevel::Critical, "the host gives no clock tick");
             return false;
         }
-        self.shared = Some(Rc::new(Shared {
-            cluster: config.redis_cluster.clone(),
-            worker: RefCell::new(Worker::new(config, seed, now())),
-            metrics: Metrics::define(),
-            serving: Cell::new(false),
-            hurried: Cell::new(false),
-        }));
+        self.shared = Some(Rc::new(Shared::new(Worker::new(config, seed, now()))));
         true
     }
 
@@ -122,24 +89,34 @@ impl RootContext for HttpRoot {
             Err(_) => return,
         };
         self.carry_out(&shared, effects);
+        self.depart(&shared);
+        shared.metrics.tell();
     }
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         if let Some(shared) = &self.shared {
             shared.serving.set(true);
         }
-        Some(Box::new(Request::new(self.shared.clone())))
+        Some(Box::new(Request::new(id, self.shared.clone())))
     }
 }
 
 impl HttpRoot {
-    fn carry_out(&mut self, shared: &Rc<Shared>, effects: Vec<Effect>) {
-        let mut effects = VecDeque::from(effects);
-        while let Some(effect) = effects.pop_front() {
+    /// A root that waits for its configuration.
+    pub fn new(id: u32) -> Self {
+        Self {
+            id,
+            shared: None,
+            batches: HashMap::new(),
+        }
+    }
+
+    fn carry_out(&self, shared: &Shared, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
                 Effect::CallRedis {
                     call,
@@ -147,11 +124,14 @@ impl HttpRoot {
                     replies,
                     timeout_ms,
                 } => {
-                    let sent =
-                        self.calls
-                            .send(&shared.cluster, call, &commands, replies, timeout_ms);
-                    if let Err(failure) = sent {
-                        effects.extend(redis(shared, call, &Err(failure)));
+                    let context = self.id;
+                    let ticket = Ticket {
+                        context,
+                        call,
+                        replies,
+                    };
+                    if let Ok(mut courier) = shared.courier.try_borrow_mut() {
+                        courier.add(ticket, commands, timeout_ms);
                     }
                 }
                 Effect::Measure(metric, value) => shared.metrics.measure(metric, value),
@@ -167,37 +147,87 @@ impl HttpRoot {
             }
         }
     }
-}
 
-fn redis(shared: &Shared, call: filter_core::event::CallId, outcome: &Outcome) -> Vec<Effect> {
-    let outcome = outcome
-        .as_ref()
-        .map(Vec::as_slice)
-        .map_err(|failure| *failure);
-    match shared.worker.try_borrow_mut() {
-        Ok(mut worker) => worker.redis(now(), call, outcome),
-        Err(_) => Vec::new(),
+    /// Sends whatever may leave now.
+    fn depart(&mut self, shared: &Rc<Shared>) {
+        while let Some(batch) = next_batch(shared) {
+            let Batch {
+                commands,
+                replies,
+                timeout_ms,
+                tickets,
+            } = batch;
+            match redis_call::send(&shared.cluster, &commands, replies, timeout_ms) {
+                Ok(token) => {
+                    self.batches.insert(token, tickets);
+                }
+                Err(failure) => self.returned(shared, &tickets, Err(&failure)),
+            }
+        }
+    }
+
+    /// A batch came back: everybody gets their replies, or its failure.
+    fn returned(
+        &self,
+        shared: &Rc<Shared>,
+        tickets: &[Ticket],
+        outcome: Result<&[Reply], &StoreFailure>,
+    ) {
+        let failure = outcome.err().copied();
+        let failed = match shared.courier.try_borrow_mut() {
+            Ok(mut courier) => courier.returned(failure),
+            Err(_) => Vec::new(),
+        };
+        let mut rest = outcome.unwrap_or_default();
+        for ticket in tickets {
+            let own = rest.split_at_checked(ticket.replies);
+            let outcome = match (failure, own) {
+                (Some(failure), _) => Err(failure),
+                (None, Some((own, others))) => {
+                    rest = others;
+                    Ok(own)
+                }
+                (None, None) => Err(StoreFailure::Malformed),
+            };
+            self.bring(shared, ticket, outcome);
+        }
+        for ticket in &failed {
+            self.bring(shared, ticket, Err(StoreFailure::Timeout));
+        }
+    }
+
+    fn bring(&self, shared: &Rc<Shared>, ticket: &Ticket, outcome: Result<&[Reply], StoreFailure>) {
+        let call = ticket.call;
+        if ticket.context == self.id {
+            let effects = match shared.worker.try_borrow_mut() {
+                Ok(mut worker) => worker.redis(now(), call, outcome),
+                Err(_) => return,
+            };
+            self.carry_out(shared, effects);
+            return;
+        }
+        let stream = match shared.streams.try_borrow() {
+            Ok(streams) => streams.get(&ticket.context).cloned(),
+            Err(_) => None,
+        };
+        // A request that is gone has said so to the exchange already.
+        let Some(stream) = stream else {
+            return;
+        };
+        if hostcalls::set_effective_context(ticket.context).is_err() {
+            return;
+        }
+        if let Ok(mut stream) = stream.try_borrow_mut() {
+            stream.step(shared, Callback::Root, Event::Redis { call, outcome });
+        }
+        if hostcalls::set_effective_context(self.id).is_err() {
+            log(LogLevel::Error, "Envoy lost the root's context");
+        }
     }
 }
 
-/// Envoy's clock.
-pub fn now() -> Now {
-    let since = hostcalls::get_current_time()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Now(since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }))
-}
-
-/// A log line's severity in Envoy's words.
-pub fn severity(level: Level) -> LogLevel {
-    match level {
-        Level::Debug => LogLevel::Debug,
-        Level::Info => LogLevel::Info,
-        Level::Warn => LogLevel::Warn,
-        Level::Error => LogLevel::Error,
-    }
+fn next_batch(shared: &Shared) -> Option<Batch> {
+    shared.courier.try_borrow_mut().ok()?.depart(now())
 }
 
 /// Sixteen bytes from the host's cryptographic generator.

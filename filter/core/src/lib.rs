@@ -9,6 +9,7 @@
 //! 5. One question to Redis admits it (everything reserved in every scope), denies it (nothing changed), or brings newer records along.
 //! 6. Admitted: the client's credential stays behind, the request goes on; [`usage`] meters the answer as it passes, nothing is held back.
 //! 7. The end, whichever way it comes, leaves exactly one settlement; what may have been reserved and was never sent is released instead.
+//!    While calls to Redis are under way, [`courier`] lets the next ones travel together.
 //! 8. The worker's root sends settlements and releases in batches, renews what is live every ten seconds, repeats whatever Redis has not
 //!    acknowledged, and re-sends what a fail-over took back.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
@@ -16,6 +17,7 @@
 pub mod bridge;
 pub mod clock;
 pub mod config;
+pub mod courier;
 pub mod effect;
 pub mod estimate;
 pub mod event;
