@@ -24,6 +24,7 @@ mod catalogue;
 mod health;
 mod link;
 mod lock;
+mod marker;
 mod push;
 mod reconcile;
 mod records;
@@ -96,10 +97,10 @@ impl Publisher {
     /// Publishes until `stop` becomes true; what is in the outbox then is tried once more.
     pub async fn run(&self, stop: watch::Receiver<bool>) {
         tokio::join!(
-            self.push_until(stop.clone()),
-            self.watch_until(stop.clone()),
-            self.reconcile_until(stop.clone()),
-            self.sweep_until(stop),
+            Box::pin(self.push_until(stop.clone())),
+            Box::pin(self.watch_until(stop.clone())),
+            Box::pin(self.reconcile_until(stop.clone())),
+            Box::pin(self.sweep_until(stop)),
         );
     }
 

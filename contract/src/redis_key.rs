@@ -190,6 +190,16 @@ pub const fn record_pattern() -> &'static str {
     "tk:{p*}:rec:*"
 }
 
+/// Token of the restore that fills a partition: with the rest of it, it is gone if Redis is emptied meanwhile.
+pub fn restoring(p: Partition) -> String {
+    format!("tk:{{p{}}}:restoring", p.0)
+}
+
+/// Token of the restore that fills an index slot.
+pub fn index_restoring(i: Partition) -> String {
+    format!("tk:{{i{}}}:restoring", i.0)
+}
+
 /// Held by the admin service that restores a Redis which lost its state. Outside the partitions: no script touches it.
 pub const fn restore_lock() -> &'static str {
     "tk:restore"

@@ -96,6 +96,9 @@ impl Ledger {
     /// Drains until `stop` becomes true, then what is there, and gives the lease up.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         let mut said = String::new();
+        if let Ok(kept) = dead_letters(&self.store).await {
+            self.health.update(|report| report.dead_letters = kept);
+        }
         while !*stop.borrow() {
             let pause = match self.turn().await {
                 Ok(Turn::Drained) => Duration::ZERO,

@@ -4,12 +4,11 @@
 //! so a request evaluated with older prices is told so at its admission.
 
 use contract::id::Rev;
-use contract::records::Ready;
 use contract::redis_key::{self, model_slot};
 use contract::resp::Reply;
-use contract::script::Open;
 
 use super::link::refuse_error;
+use super::marker::Marker;
 use super::records::{Tag, Values, revision};
 use super::{PublishError, Publisher};
 use crate::store::publish_state;
@@ -18,28 +17,8 @@ impl Publisher {
     /// Puts the catalogue, raises the revision of what is open, and removes models that are no longer served. Answers the revision.
     pub(super) async fn publish_catalogue(&self) -> Result<Rev, PublishError> {
         let rev = self.put_catalogue().await?;
-        // Indexes first: whoever is told by a partition that prices changed must find the new revision in the index.
-        let indexes = self.all().into_iter().map(redis_key::index_ready);
-        let partitions = self.all().into_iter().map(redis_key::ready);
-        for key in indexes.chain(partitions) {
-            let stored = refuse_error(self.link.command(&[b"GET", key.as_bytes()]).await?)?;
-            // What is closed is opened by a restore alone.
-            let Reply::Bulk(Some(marker)) = stored else {
-                continue;
-            };
-            let Some(marker) = Ready::decode(&marker) else {
-                continue;
-            };
-            let ready = Ready {
-                catalogue: rev,
-                ..marker
-            };
-            self.link
-                .call(&Open {
-                    key: &key,
-                    ready: &ready,
-                })
-                .await?;
+        for marker in Marker::all(self.partitions) {
+            marker.raise(&self.link, rev).await?;
         }
         self.remove_models(rev).await?;
         Ok(rev)
@@ -88,11 +67,10 @@ impl Publisher {
 
     /// Removes models of lower revisions.
     async fn remove_models(&self, rev: Rev) -> Result<(), PublishError> {
-        for key in self.scan(redis_key::model_pattern()).await? {
-            let removed = self.remove_below(&key, rev).await?;
-            if removed {
-                tracing::debug!(key, "a model that is no longer served was removed");
-            }
+        let models = self.scan(redis_key::model_pattern()).await?;
+        let removed = self.remove_all_below(&models, rev).await?;
+        if removed > 0 {
+            tracing::info!(removed, "models that are no longer served were removed");
         }
         Ok(())
     }

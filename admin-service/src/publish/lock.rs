@@ -1,12 +1,16 @@
 //! One service restores at a time. Only a saving of work: restoring is harmless to repeat, and nothing is loaded into an open partition.
 
+use std::time::Duration;
+
 use contract::redis_key;
 use contract::resp::Reply;
 
+use super::PublishError;
 use super::link::{Link, LinkError, refuse_error};
 
 /// How long the lock outlives a holder that vanished, ms.
 const FOR_MS: &str = "15000";
+const KEEP_EVERY: Duration = Duration::from_secs(4);
 const KEEP: &str = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('PEXPIRE',KEYS[1],ARGV[2]) end return 0";
 const GIVE_UP: &str =
     "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
@@ -36,8 +40,23 @@ impl<'a> Lock<'a> {
         Ok(is_held.then_some(lock))
     }
 
+    /// Keeps the lock; ends when it is lost.
+    pub(super) async fn lost(&self) -> PublishError {
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            match self.keep().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let why = "another service took over the restoring of Redis";
+                    return PublishError::Closed(why.to_owned());
+                }
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
     /// Keeps the lock for longer; `false`: it was lost.
-    pub(super) async fn keep(&self) -> Result<bool, LinkError> {
+    async fn keep(&self) -> Result<bool, LinkError> {
         self.script(KEEP).await
     }
 

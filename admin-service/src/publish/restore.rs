@@ -10,11 +10,12 @@ use std::time::Duration;
 use contract::records::Ready;
 use contract::redis_key::{self, Partition, RecordId};
 use contract::resp::Reply;
-use contract::script::{By, Call, Load, LoadAnswer, LoadScope, MAX_TRAVEL_MS, Open};
+use contract::script::{Load, LoadAnswer, LoadScope, MAX_TRAVEL_MS};
 use contract::window::RATE_WINDOW_MS;
 
 use super::link::{LinkError, refuse_error};
 use super::lock::Lock;
+use super::marker::Marker;
 use super::reconcile::Known;
 use super::records::record_id;
 use super::watch_redis::Seen;
@@ -47,57 +48,53 @@ impl Publisher {
         let Some(lock) = Lock::take(&self.link, &self.holder).await? else {
             return Ok(false);
         };
-        let restored = self.restore_locked(seen, &lock).await;
+        let restored = tokio::select! {
+            restored = self.restore_locked(seen) => restored,
+            error = lock.lost() => Err(error),
+        };
         lock.give_up().await?;
         restored.map(|()| true)
     }
 
-    async fn restore_locked(&self, seen: &Seen, lock: &Lock<'_>) -> Result<(), PublishError> {
+    async fn restore_locked(&self, seen: &Seen) -> Result<(), PublishError> {
         self.link.load_scripts().await?;
+        let token = format!("{}:{}", self.holder, self.store.clock().now_us());
+        let filled = seen.not_open();
+        for marker in &filled {
+            marker.begin(&self.link, &token).await?;
+        }
         let closed = self.close_what_went_back(seen).await?;
         self.wait_for_drain(&closed).await?;
         let catalogue = self.put_catalogue().await?;
-        self.keep(lock).await?;
         self.put_everything(&mut Known::new()).await?;
         // A Redis from an old file knows keys that were deleted since.
-        if closed.len() < self.all().len() || !seen.is_empty() {
+        if !seen.is_empty() {
             self.put_tombstones(&mut Known::new()).await?;
         }
-        self.keep(lock).await?;
         let full_ms = if closed.is_empty() {
             0
         } else {
             self.load(&closed).await?
         };
-        let ready = |full_ms| Ready {
-            partitions: self.partitions,
-            catalogue,
-            full_ms,
-            run_id: seen.run_id.clone(),
-        };
-        for slot in self.all() {
-            self.open(seen, &redis_key::index_ready(slot), &ready(0))
-                .await?;
-        }
-        for partition in self.all() {
-            let full_ms = if closed.contains(&partition) {
-                full_ms
-            } else {
-                seen.full_ms(partition)
+        for marker in filled {
+            let full_ms = match marker {
+                Marker::Index(_) => 0,
+                Marker::Partition(partition) if closed.contains(&partition) => full_ms,
+                Marker::Partition(partition) => seen.full_ms(partition),
             };
-            self.open(seen, &redis_key::ready(partition), &ready(full_ms))
-                .await?;
+            let run_id = seen.run_id.clone();
+            let ready = Ready {
+                partitions: self.partitions,
+                catalogue,
+                full_ms,
+                run_id,
+            };
+            if !marker.open(&self.link, &token, &ready).await? {
+                let why = "Redis was emptied while it was being restored";
+                return Err(PublishError::Closed(why.to_owned()));
+            }
         }
         Ok(())
-    }
-
-    async fn keep(&self, lock: &Lock<'_>) -> Result<(), PublishError> {
-        if lock.keep().await? {
-            return Ok(());
-        }
-        Err(PublishError::Closed(
-            "another service took over the restoring of Redis".to_owned(),
-        ))
     }
 
     /// Partitions that need their ledger state: those without a marker, and after a restart of Redis those that know less than the ledger
@@ -121,8 +118,7 @@ impl Publisher {
                     partition = partition.0,
                     "Redis went back in time: the partition is closed and restored"
                 );
-                let key = redis_key::ready(partition);
-                refuse_error(self.link.command(&[b"DEL", key.as_bytes()]).await?)?;
+                Marker::Partition(partition).close(&self.link).await?;
                 closed.push(partition);
             }
         }
@@ -217,32 +213,6 @@ impl Publisher {
             return Err(PublishError::Closed(
                 "another service has just opened Redis".to_owned(),
             ));
-        }
-        Ok(())
-    }
-
-    /// Writes a marker. One of an earlier run is replaced as a whole, in one step: `Open` alone would keep its run id.
-    async fn open(&self, seen: &Seen, key: &str, ready: &Ready) -> Result<(), PublishError> {
-        let open = Open { key, ready };
-        if !seen.is_of_another_run(key) {
-            self.link.call(&open).await?;
-            return Ok(());
-        }
-        let mut script = Vec::new();
-        open.encode(By::Source, &mut script);
-        let plain = |args: &[&[u8]]| {
-            let mut command = Vec::new();
-            contract::resp::encode_command(&mut command, args);
-            command
-        };
-        let commands = [
-            plain(&[b"MULTI"]),
-            plain(&[b"DEL", key.as_bytes()]),
-            script,
-            plain(&[b"EXEC"]),
-        ];
-        for reply in self.link.send(&commands).await? {
-            refuse_error(reply)?;
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ const REMOVE_BELOW: &str = "local v=redis.call('GETRANGE',KEYS[1],0,15) \
 /// How long a tombstone is kept: far longer than any push can be under way.
 const TOMBSTONE_US: u64 = 86_400_000_000;
 const PAGE: u32 = 500;
+/// Commands sent together.
+const AT_ONCE: usize = 1_000;
 
 /// A tombstone that may go.
 pub(super) struct Grave {
@@ -62,17 +64,29 @@ impl Publisher {
         }
     }
 
-    /// Removes a value whose revision is below `rev`; answers whether there was one.
-    pub(super) async fn remove_below(&self, key: &str, rev: Rev) -> Result<bool, LinkError> {
+    /// Removes values whose revision is below `rev`; answers how many there were.
+    pub(super) async fn remove_all_below(
+        &self,
+        keys: &[String],
+        rev: Rev,
+    ) -> Result<usize, LinkError> {
         let rev = rev.to_string();
-        let eval = [
-            &b"EVAL"[..],
-            REMOVE_BELOW.as_bytes(),
-            b"1",
-            key.as_bytes(),
-            rev.as_bytes(),
-        ];
-        Ok(refuse_error(self.link.command(&eval).await?)? == Reply::Integer(1))
+        let mut removed = 0;
+        for keys in keys.chunks(AT_ONCE) {
+            let evals = keys.iter().map(|key| {
+                vec![
+                    &b"EVAL"[..],
+                    REMOVE_BELOW.as_bytes(),
+                    b"1",
+                    key.as_bytes(),
+                    rev.as_bytes(),
+                ]
+            });
+            for reply in self.link.commands(&evals.collect::<Vec<_>>()).await? {
+                removed += usize::from(refuse_error(reply)? == Reply::Integer(1));
+            }
+        }
+        Ok(removed)
     }
 
     /// Puts tombstones; answers those that have served their time.
@@ -125,9 +139,7 @@ impl Publisher {
     pub(super) async fn drop_tombstones(&self, graves: Vec<Grave>) -> Result<(), PublishError> {
         for grave in graves {
             let above = grave.rev.next(0);
-            for key in &grave.keys {
-                self.remove_below(key, above).await?;
-            }
+            self.remove_all_below(&grave.keys, above).await?;
             forget_tombstone(&self.store, grave.kind, &grave.object_id, grave.rev).await?;
         }
         Ok(())
@@ -135,14 +147,10 @@ impl Publisher {
 
     /// Looks at what Redis holds beyond or ahead of `known`.
     pub(super) async fn resolve_unknown(&self, known: &Known) -> Result<(), PublishError> {
-        for key in self.scan(redis_key::record_pattern()).await? {
-            let Some(name) = key.split_once(":rec:").map(|(_, name)| name) else {
-                continue;
-            };
-            let Some((kind, object_id)) = object_of(name) else {
-                continue;
-            };
-            if let Some(rev) = self.rev_beyond(&key, known).await? {
+        let records = self.scan(redis_key::record_pattern()).await?;
+        for (key, rev) in self.beyond(&records, known).await? {
+            let name = key.split_once(":rec:").map_or("", |(_, name)| name);
+            if let Some((kind, object_id)) = object_of(name) {
                 self.resolve_record(&key, kind, &object_id, rev).await?;
             }
         }
@@ -154,14 +162,31 @@ impl Publisher {
         Ok(())
     }
 
-    /// The revision of a value that the database does not have, or has at a lower one.
-    async fn rev_beyond(&self, key: &str, known: &Known) -> Result<Option<Rev>, LinkError> {
-        let get = [&b"GETRANGE"[..], key.as_bytes(), b"0", b"15"];
-        let Reply::Bulk(Some(digits)) = refuse_error(self.link.command(&get).await?)? else {
-            return Ok(None);
-        };
-        let rev = revision(&digits);
-        Ok(rev.filter(|rev| known.get(key).is_none_or(|known| known < rev)))
+    /// Values, with their revisions, that the database does not have or has at a lower one.
+    async fn beyond(
+        &self,
+        keys: &[String],
+        known: &Known,
+    ) -> Result<Vec<(String, Rev)>, LinkError> {
+        let mut beyond = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let gets = keys
+                .iter()
+                .map(|key| vec![&b"GETRANGE"[..], key.as_bytes(), b"0", b"15"]);
+            let replies = self.link.commands(&gets.collect::<Vec<_>>()).await?;
+            for (key, reply) in keys.iter().zip(replies) {
+                let Reply::Bulk(Some(digits)) = refuse_error(reply)? else {
+                    continue;
+                };
+                let Some(rev) = revision(&digits) else {
+                    continue;
+                };
+                if known.get(key).is_none_or(|known| *known < rev) {
+                    beyond.push((key.clone(), rev));
+                }
+            }
+        }
+        Ok(beyond)
     }
 
     /// A record that the database does not have at this revision. It is asked again: the row may be newer than the page was.
@@ -229,7 +254,8 @@ impl Publisher {
             return Ok(());
         };
         if self.view().object(kind, &object_id).await?.is_none() {
-            self.remove_below(key, entry.rev.next(0)).await?;
+            self.remove_all_below(&[key.to_owned()], entry.rev.next(0))
+                .await?;
         }
         Ok(())
     }

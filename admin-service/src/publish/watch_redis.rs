@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use contract::records::Ready;
-use contract::redis_key::{self, Partition};
+use contract::redis_key::Partition;
 use contract::resp::Reply;
 use tokio::sync::watch;
 
 use super::link::refuse_error;
+use super::marker::Marker;
 use super::requirements::ServerInfo;
 use super::{PublishError, Publisher, RedisState, SaidOnce, stopped_within};
 
@@ -19,82 +20,66 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Seen {
     pub(super) run_id: String,
     objection: Option<String>,
-    indexes: Vec<Option<Ready>>,
-    partitions: Vec<Option<Ready>>,
+    markers: Vec<(Marker, Option<Ready>)>,
 }
 
 impl Seen {
     /// Whether Redis holds no marker at all: it is new, or was emptied.
     pub(super) fn is_empty(&self) -> bool {
-        self.markers().all(|marker| marker.is_none())
+        self.markers.iter().all(|(_, ready)| ready.is_none())
     }
 
-    fn markers(&self) -> impl Iterator<Item = Option<&Ready>> {
-        self.indexes
-            .iter()
-            .chain(&self.partitions)
-            .map(Option::as_ref)
+    fn is_this_run(&self, ready: &Ready) -> bool {
+        ready.run_id == self.run_id
     }
 
-    fn is_open(&self) -> bool {
-        self.markers()
-            .all(|marker| marker.is_some_and(|marker| marker.run_id == self.run_id))
+    /// Markers that are missing, or were written before Redis started again.
+    pub(super) fn not_open(&self) -> Vec<Marker> {
+        let is_open = |ready: &Option<Ready>| ready.as_ref().is_some_and(|it| self.is_this_run(it));
+        let closed = self.markers.iter().filter(|(_, ready)| !is_open(ready));
+        closed.map(|(marker, _)| *marker).collect()
     }
 
     fn other_partitions(&self, partitions: u16) -> Option<u16> {
-        self.markers()
-            .flatten()
-            .map(|marker| marker.partitions)
-            .find(|found| *found != partitions)
+        let found = self
+            .markers
+            .iter()
+            .filter_map(|(_, ready)| Some(ready.as_ref()?.partitions));
+        found.into_iter().find(|found| *found != partitions)
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = (Partition, Option<&Ready>)> {
+        self.markers
+            .iter()
+            .filter_map(|(marker, ready)| match marker {
+                Marker::Partition(partition) => Some((*partition, ready.as_ref())),
+                Marker::Index(_) => None,
+            })
     }
 
     /// Partitions that are closed.
     pub(super) fn without_marker(&self) -> Vec<Partition> {
-        self.numbered()
-            .filter(|(_, marker)| marker.is_none())
+        self.partitions()
+            .filter(|(_, ready)| ready.is_none())
             .map(|(number, _)| number)
             .collect()
     }
 
     /// Partitions that were opened before Redis started again.
     pub(super) fn of_another_run(&self) -> Vec<Partition> {
-        let another =
-            |marker: Option<&Ready>| marker.is_some_and(|marker| marker.run_id != self.run_id);
-        self.numbered()
-            .filter(|(_, marker)| another(*marker))
+        let another = |ready: Option<&Ready>| ready.is_some_and(|ready| !self.is_this_run(ready));
+        self.partitions()
+            .filter(|(_, ready)| another(*ready))
             .map(|(number, _)| number)
             .collect()
     }
 
-    /// Whether a marker is there and of another run of Redis.
-    pub(super) fn is_of_another_run(&self, key: &str) -> bool {
-        let (indexes, partitions) = (&self.indexes, &self.partitions);
-        let mut named = (0..)
-            .map(|number| redis_key::index_ready(Partition(number)))
-            .zip(indexes)
-            .chain(
-                (0..)
-                    .map(|number| redis_key::ready(Partition(number)))
-                    .zip(partitions),
-            );
-        let found = named
-            .find(|(name, _)| name == key)
-            .and_then(|(_, marker)| marker.as_ref());
-        found.is_some_and(|marker| marker.run_id != self.run_id)
-    }
-
     /// From when on an open partition admits slots and money.
     pub(super) fn full_ms(&self, partition: Partition) -> u64 {
-        let marker = self.numbered().find(|(number, _)| *number == partition);
-        marker
-            .and_then(|(_, marker)| marker)
-            .map_or(0, |marker| marker.full_ms)
-    }
-
-    fn numbered(&self) -> impl Iterator<Item = (Partition, Option<&Ready>)> {
-        (0..)
-            .map(Partition)
-            .zip(self.partitions.iter().map(Option::as_ref))
+        let found = self.partitions().find(|(number, _)| *number == partition);
+        found
+            .and_then(|(_, ready)| ready)
+            .map_or(0, |ready| ready.full_ms)
     }
 }
 
@@ -132,7 +117,7 @@ impl Publisher {
                 self.partitions
             )));
         }
-        if !seen.is_open() {
+        if !seen.not_open().is_empty() {
             if let Some(objection) = seen.objection {
                 return Err(PublishError::Closed(objection));
             }
@@ -161,9 +146,8 @@ impl Publisher {
     }
 
     async fn look(&self) -> Result<Seen, PublishError> {
-        let mut keys = Vec::new();
-        keys.extend(self.all().into_iter().map(redis_key::index_ready));
-        keys.extend(self.all().into_iter().map(redis_key::ready));
+        let all = Marker::all(self.partitions);
+        let keys = all.iter().map(|marker| marker.key()).collect::<Vec<_>>();
         let mut commands = vec![vec![&b"INFO"[..], b"server"], vec![b"INFO", b"memory"]];
         commands.extend(keys.iter().map(|key| vec![&b"GET"[..], key.as_bytes()]));
         let mut replies = self.link.commands(&commands).await?.into_iter();
@@ -171,20 +155,19 @@ impl Publisher {
             return Err(super::LinkError::Malformed("INFO").into());
         };
         let info = ServerInfo::read([server, memory])?;
-        let mut markers = Vec::with_capacity(keys.len());
-        for reply in replies {
-            markers.push(match refuse_error(reply)? {
-                Reply::Bulk(Some(marker)) => Ready::decode(&marker),
+        let mut markers = Vec::with_capacity(all.len());
+        for (marker, reply) in all.into_iter().zip(replies) {
+            let ready = match refuse_error(reply)? {
+                Reply::Bulk(Some(text)) => Ready::decode(&text),
                 _ => None,
-            });
+            };
+            markers.push((marker, ready));
         }
-        let partitions = markers.split_off(usize::from(self.partitions));
         let objection = info.objection();
         Ok(Seen {
             run_id: info.run_id,
             objection,
-            indexes: markers,
-            partitions,
+            markers,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The API over HTTP: every route, every role, on both databases.
 
+mod audit;
 mod authentication;
 mod clients;
 mod concurrency;

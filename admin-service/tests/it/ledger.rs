@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contract::id::ReservationId;
 use contract::redis_key::{self, Partition};
+use contract::script::AdmitAnswer;
 use contract::spend_event::SpendBody;
 use tollkeeper_admin::domain::budget_window::WindowRules;
 use tollkeeper_admin::publish::RedisState;
@@ -521,7 +522,7 @@ async fn agree(database: Database) {
         ..Key::new(&format!("k{number}"))
     });
     let keys = keys.collect::<Vec<_>>();
-    let mut stands: BTreeMap<u64, (u8, u64, usize)> = BTreeMap::new();
+    let mut stands = Stands::new();
     for _ in 0..120 {
         for _ in 0..below(30) {
             let id = 1 + below(600);
@@ -555,6 +556,13 @@ async fn agree(database: Database) {
         }
     }
     service.drain_all().await;
+    agrees(&database, &keys, &stands).await;
+}
+
+/// Version, cost and key of every event that stands.
+type Stands = BTreeMap<u64, (u8, u64, usize)>;
+
+async fn agrees(database: &Database, keys: &[Key], stands: &Stands) {
     let store = &database.store;
     let total: u64 = stands.values().map(|(_, cost, _)| cost).sum();
     let total = i64::try_from(total).unwrap();
@@ -613,10 +621,62 @@ async fn agree(database: Database) {
             .map(|(_, cost, _)| cost)
             .sum();
         assert_eq!(
-            spent(&database, Kind::Key, &key.id, u64::MAX / 2).await.1,
+            spent(database, Kind::Key, &key.id, u64::MAX / 2).await.1,
             expected
         );
     }
+}
+
+on_both!(
+    a_request_of_a_vanished_worker_is_charged_as_reserved_and_corrected_if_it_settles,
+    vanished
+);
+async fn vanished(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key {
+        max_budget: Some(10_000),
+        ..Key::new("one")
+    };
+    key.write(&database.store).await;
+    service.publisher.watch_once().await.unwrap();
+    let mut worker = Worker::new(&redis);
+    let sent = worker.admitted(&key, 900).await;
+    worker.renew(&[&sent], 900).await;
+    let never_sent = worker.admitted(&key, 800).await;
+    // Half a minute later: the deadlines are over, and other workers renew.
+    let deadlines = redis_key::deadlines(P0);
+    for request in [&sent, &never_sent] {
+        redis
+            .words(&format!("ZADD {deadlines} 1 {}", request.id))
+            .await;
+    }
+    let swept = tollkeeper_admin::ledger::sweep(&redis.link, &[P0]).await;
+    assert_eq!(swept.unwrap(), (1, 1));
+    service.drain_all().await;
+    let store = &database.store;
+    assert_eq!(number(store, "SELECT COUNT(*) FROM spend_logs").await, 1);
+    assert_eq!(
+        number(store, "SELECT spend FROM spend_logs WHERE version = 0").await,
+        900
+    );
+    assert_eq!(
+        number(store, "SELECT COUNT(*) FROM spend_watermarks").await,
+        0
+    );
+    // It was not gone after all.
+    worker.settle(&sent, 300).await;
+    service.drain_all().await;
+    assert_eq!(
+        number(store, "SELECT spend FROM spend_logs WHERE version = 1").await,
+        300
+    );
+    assert_eq!(number(store, "SELECT spent FROM spend_scopes").await, 300);
+    let (denied, _) = worker.admit(&key, 9_701).await;
+    let AdmitAnswer::Denied { denial, .. } = denied else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(denial.used, 300);
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! A Redis that was emptied, restarted or put back: closed until it holds again what the ledger knows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use contract::records::{IndexEntry, Versioned};
 use contract::redis_key;
+use contract::resp::Reply;
 use contract::script::{AdmitAnswer, SettleAnswer};
 use tollkeeper_admin::publish::RedisState;
 
 use crate::on_both;
 use crate::support::database::Database;
-use crate::support::gateway::{P0, Worker};
+use crate::support::gateway::{P0, Worker, spend_body};
 use crate::support::redis::TestRedis;
 use crate::support::rows::{Key, number, write_keys};
 use crate::support::service::Service;
@@ -374,6 +377,137 @@ async fn race(database: Database) {
     }
     one.stop().await;
     two.stop().await;
+}
+
+on_both!(
+    every_partition_has_what_its_keys_need_and_gets_it_back,
+    many_partitions
+);
+async fn many_partitions(database: Database) {
+    const P: u16 = 5;
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis).with_partitions(P);
+    let keys = (0..12).map(|number| Key {
+        user: (number % 2 > 0).then(|| "ada".to_owned()),
+        team: (number % 3 > 0).then(|| format!("t{number}")),
+        ..Key::new(&format!("k{number}"))
+    });
+    let keys = keys.collect::<Vec<_>>();
+    write_keys(&database.store, &keys).await;
+    service.publisher.watch_once().await.unwrap();
+    let mut homes = BTreeSet::new();
+    for (number, key) in (1..).zip(&keys) {
+        let entry = entry(&redis, key, P).await;
+        homes.insert(entry.home);
+        for id in &entry.records {
+            let name = redis_key::record(entry.home, id);
+            assert!(redis.get(&name).await.is_some(), "{name}");
+        }
+        let body = serde_json::to_string(&spend_body(key, 3)).unwrap();
+        let stream = redis_key::spend(entry.home);
+        let now_ms = redis.now_ms().await;
+        let event = format!("i {number:032x} v 1 w aa q {number} c 50 a {now_ms} b {body}");
+        redis.words(&format!("XADD {stream} * {event}")).await;
+    }
+    assert!(homes.len() > 2, "{homes:?}");
+    let all = service.publisher.all();
+    let drained = service.ledger.drain(&all, 100).await.unwrap().unwrap();
+    assert_eq!(drained.entries, keys.len());
+
+    redis.words("FLUSHALL").await;
+    service.publisher.watch_once().await.unwrap();
+    for partition in all {
+        for marker in [
+            redis_key::ready(partition),
+            redis_key::index_ready(partition),
+        ] {
+            assert!(redis.get(&marker).await.is_some(), "{marker}");
+        }
+    }
+    for key in &keys {
+        let home = entry(&redis, key, P).await.home;
+        assert!(
+            redis
+                .get(&redis_key::scope(home, &key.record()))
+                .await
+                .is_some()
+        );
+        assert!(
+            redis
+                .number(&format!("HLEN {}", redis_key::watermarks(home)))
+                .await
+                > 0
+        );
+    }
+}
+
+async fn entry(redis: &TestRedis, key: &Key, partitions: u16) -> IndexEntry {
+    let slot = redis_key::index_slot(&key.hash(), partitions);
+    let stored = redis.get(&redis_key::index(slot, &key.hash())).await;
+    Versioned::decode(&stored.expect("an entry"))
+        .expect("an entry")
+        .value
+}
+
+on_both!(
+    a_redis_emptied_again_and_again_is_never_open_without_its_spend,
+    emptied
+);
+async fn emptied(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let keys = (0..300).map(|number| Key {
+        max_budget: Some(1_000),
+        ..Key::new(&format!("k{number}"))
+    });
+    let keys = keys.collect::<Vec<_>>();
+    write_keys(&database.store, &keys).await;
+    service.publisher.watch_once().await.unwrap();
+    let mut worker = Worker::new(&redis);
+    for key in &keys {
+        worker.request(key, 100).await;
+    }
+    service.drain_all().await;
+    let services = [service, Service::new("b", &database, &redis)].map(Service::start);
+    let headers = keys
+        .iter()
+        .map(|key| redis_key::scope(P0, &key.record()))
+        .collect::<Vec<_>>();
+    let names = headers
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ");
+    // Whenever the marker is there, so is every scope: both are read in one step.
+    let script = "local m=redis.call('EXISTS',KEYS[1]) local n=redis.call('EXISTS',unpack(KEYS,2)) return m*1000+n";
+    let (mut open, mut restored) = (0, 0);
+    for round in 0..400 {
+        if round % 7 == 0 {
+            redis.words("FLUSHALL").await;
+        }
+        let mut args = vec!["EVAL", script];
+        let count = (1 + keys.len()).to_string();
+        let ready = redis_key::ready(P0);
+        args.extend([count.as_str(), &ready]);
+        args.extend(names.split(' '));
+        let args = args.iter().map(|arg| arg.as_bytes()).collect::<Vec<_>>();
+        let Reply::Integer(seen) = redis.link.command(&args).await.unwrap() else {
+            panic!("no number")
+        };
+        if seen >= 1_000 {
+            assert_eq!(seen, 1_300, "open without its spend");
+            open += 1;
+        }
+        restored = services
+            .iter()
+            .map(|service| service.health.report().restores)
+            .sum::<u64>();
+        tokio::time::sleep(Duration::from_millis(1 + round % 13 * 4)).await;
+    }
+    assert!(open > 20 && restored > 5, "{open} {restored}");
+    for service in services {
+        service.stop().await;
+    }
 }
 
 on_both!(ten_thousand_keys_are_back_within_five_seconds, many);

@@ -93,6 +93,11 @@ async fn three_requests(database: &Database, redis: &TestRedis, api: &Api) -> [K
     [own, other]
 }
 
+/// A number with exactly these digits.
+fn number(digits: &str) -> Value {
+    serde_json::from_str(digits).expect("a number")
+}
+
 fn today(database: &Database) -> String {
     let now = tollkeeper_admin::clock::date(database.store.clock().now_us()).unwrap();
     now.format("%Y-%m-%d").to_string()
@@ -141,7 +146,7 @@ async fn fields(database: Database) {
     let rows = api.rows(MASTER, "?user_id=ada").await;
     let row = rows
         .iter()
-        .find(|row| row["spend"].to_string() == "0.0015")
+        .find(|row| row["spend"] == number("0.0015"))
         .expect("the dear one");
     for (field, expected) in [
         ("call_type", "acompletion"),
@@ -169,9 +174,7 @@ async fn fields(database: Database) {
         time.starts_with(&today(&database)) && time.ends_with('Z'),
         "{time}"
     );
-    let small = rows
-        .iter()
-        .find(|row| row["spend"].to_string() == "0.00000025");
+    let small = rows.iter().find(|row| row["spend"] == number("0.00000025"));
     assert!(small.is_some());
 }
 

@@ -68,6 +68,22 @@ fn record_names_keep_plain_ids_readable_and_encode_the_rest() {
 }
 
 #[test]
+fn what_the_admin_service_keeps_for_itself_has_golden_names() {
+    let names = [
+        redis_key::restoring(Partition(3)),
+        redis_key::index_restoring(Partition(3)),
+        redis_key::restore_lock().to_owned(),
+    ];
+    assert_eq!(names, ["tk:{p3}:restoring", "tk:{i3}:restoring", "tk:restore"]);
+    let patterns = [
+        redis_key::record_pattern(),
+        redis_key::index_pattern(),
+        redis_key::model_pattern(),
+    ];
+    assert_eq!(patterns, ["tk:{p*}:rec:*", "tk:{i*}:ix:*", "tk:{i*}:model:*"]);
+}
+
+#[test]
 fn a_home_keeps_its_partition() {
     let home = |id: &str| redis_key::partition_of(&RecordId::team(&TeamId::new(id)), 64).0;
     assert_eq!(["a", "b", "c", "team-1"].map(home), [29, 14, 0, 25]);

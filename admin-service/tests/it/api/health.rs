@@ -1,6 +1,7 @@
 //! Health, and what happens when a part is gone.
 
 use serde_json::json;
+use sqlx::Connection;
 
 use super::clients::{Api, assert_has};
 use crate::on_both;
@@ -91,4 +92,52 @@ async fn without_redis(database: Database) {
         &master.get("/health").await.ok(),
         &json!({"unhealthy_endpoints": [{"component": "redis"}]}),
     );
+}
+
+on_both!(
+    a_database_that_is_locked_gives_503_and_nothing_is_half_done,
+    locked
+);
+async fn locked(database: Database) {
+    let postgres = database.url.starts_with("postgres");
+    let api = Api::start(database).await;
+    let master = api.master();
+    let mut other = sqlx::AnyConnection::connect(&api.database.url)
+        .await
+        .expect("a connection");
+    let lock = if postgres {
+        "BEGIN; LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE"
+    } else {
+        "BEGIN EXCLUSIVE"
+    };
+    sqlx::raw_sql(lock)
+        .execute(&mut other)
+        .await
+        .expect("the lock");
+    let begun = tokio::time::Instant::now();
+    let answer = master
+        .post("/key/generate", json!({"key_alias": "late"}))
+        .await;
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let id = answer.header("x-tollkeeper-correlation-id");
+    assert!(id.is_some_and(|id| id.len() == 32));
+    let (status, body) = answer.refused();
+    assert_eq!(
+        (status, &body["error"]["type"]),
+        (503, &json!("no_db_connection"))
+    );
+    assert!(begun.elapsed().as_secs() < 15, "bounded");
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut other)
+        .await
+        .expect("the lock is given back");
+    assert_eq!(
+        master.get("/key/list").await.ok()["total_count"],
+        0,
+        "nothing of it was kept"
+    );
+    master
+        .post("/key/generate", json!({"key_alias": "late"}))
+        .await
+        .ok();
 }

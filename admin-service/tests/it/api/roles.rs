@@ -184,6 +184,8 @@ async fn refusals(database: Database) {
     );
     let email = json!({"user_id": viewer.id, "user_email": "new@x.com"});
     viewer.client.post("/user/update", email).await.ok();
+    let others = json!({"user_id": user.id, "user_email": "taken@x.com"});
+    assert_eq!(viewer.client.post("/user/update", others).await.status, 403);
     let budget = json!({"user_id": viewer.id, "max_budget": 5});
     assert_eq!(viewer.client.post("/user/update", budget).await.status, 403);
 }

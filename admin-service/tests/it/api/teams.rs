@@ -355,3 +355,34 @@ async fn shared_limits(database: Database) {
         &json!({"litellm_budget_table": {"max_budget": 3.0}}),
     );
 }
+
+on_both!(
+    a_member_sees_the_team_and_of_its_keys_their_own,
+    keys_in_team_info
+);
+async fn keys_in_team_info(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (admin, user) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let members =
+        json!([{"role": "admin", "user_id": admin.id}, {"role": "user", "user_id": user.id}]);
+    let team = json!({"members_with_roles": members});
+    let team = master.post("/team/new", team).await.ok();
+    let id = text(&team, "team_id");
+    let own = master
+        .new_key(json!({"team_id": id, "user_id": user.id}))
+        .await;
+    let of_team = master.new_key(json!({ "team_id": id })).await;
+    let seen = async |client: &super::clients::Client| {
+        let info = client.get(&format!("/team/info?team_id={id}")).await.ok();
+        info["keys"].as_array().unwrap().len()
+    };
+    assert_eq!(seen(&master).await, 2);
+    assert_eq!(seen(&admin.client).await, 2);
+    assert_eq!(seen(&user.client).await, 1);
+    assert_eq!(seen(&api.client(Some(text(&own, "key")))).await, 1);
+    assert_eq!(seen(&api.client(Some(text(&of_team, "key")))).await, 1);
+}

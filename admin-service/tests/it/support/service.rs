@@ -58,6 +58,14 @@ impl Service {
         }
     }
 
+    /// The same with P partitions.
+    #[must_use]
+    pub fn with_partitions(mut self, partitions: u16) -> Self {
+        self.publisher.partitions = partitions;
+        self.ledger.partitions = self.publisher.all();
+        self
+    }
+
     /// Starts everything.
     pub fn start(self) -> Running {
         let (stop, stopped) = watch::channel(false);
