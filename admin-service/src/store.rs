@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::clock::Clock;
 
@@ -28,10 +28,14 @@ pub mod spend;
 pub mod teams;
 pub mod users;
 
-/// How often a transaction that met another one is tried.
-const ATTEMPTS: u32 = 8;
-/// How long a statement waits for a connection or, on SQLite, for another process's lock.
+/// How often a transaction that met another one is tried, if there is time.
+const ATTEMPTS: u32 = 50;
+/// How long a change waits for its turn, for a connection, for another one's lock; after that it is not tried again.
 const WAIT: Duration = Duration::from_secs(5);
+/// The same for each connection, as the engines are told.
+const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                               PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON";
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = '5s'";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -182,14 +186,11 @@ impl Store {
             .acquire_timeout(WAIT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if engine == Engine::Sqlite {
-                        connection
-                            .execute(
-                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                 PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON",
-                            )
-                            .await?;
-                    }
+                    let settings = match engine {
+                        Engine::Sqlite => SQLITE_SETTINGS,
+                        Engine::Postgres => POSTGRES_SETTINGS,
+                    };
+                    connection.execute(settings).await?;
                     Ok(())
                 })
             })
@@ -207,14 +208,16 @@ impl Store {
 
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let _turn = self.turn().await;
-        MIGRATIONS
-            .run(&self.pool)
-            .await
-            .map_err(|error| match error {
-                sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
-                other => StoreError::Failed(sqlx::Error::Migrate(Box::new(other))),
-            })
+        let _turn = self.turn().await?;
+        let mut done = MIGRATIONS.run(&self.pool).await;
+        if done.is_err() && self.engine == Engine::Sqlite {
+            // SQLite has no lock for this: another process may have made the same tables at the same moment, and is done now.
+            done = MIGRATIONS.run(&self.pool).await;
+        }
+        done.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
+            other => StoreError::Failed(sqlx::Error::Migrate(Box::new(other))),
+        })
     }
 
     /// The clock that stamps rows.
@@ -240,9 +243,12 @@ impl Store {
     /// Applies a change in a transaction and commits it if it answers `Ok`.
     pub async fn write<C: Change>(&self, change: &C) -> Result<Committed<C::Answer>, C::Error> {
         let mut attempt = 1;
+        let begun = tokio::time::Instant::now();
         loop {
             match self.try_write(change).await {
-                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                Err(error)
+                    if error.is_passing() && attempt < ATTEMPTS && begun.elapsed() < WAIT =>
+                {
                     tracing::debug!(attempt, "a transaction met another one and is repeated");
                     attempt += 1;
                     tokio::task::yield_now().await;
@@ -253,7 +259,7 @@ impl Store {
     }
 
     async fn try_write<C: Change>(&self, change: &C) -> Result<Committed<C::Answer>, C::Error> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let begun = match self.engine {
             // Immediate: a deferred transaction that first reads and then writes fails when another one wrote in between.
             Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
@@ -274,10 +280,15 @@ impl Store {
         Ok(Committed { value, outbox })
     }
 
-    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    async fn turn(&self) -> Result<Option<MutexGuard<'_, ()>>, StoreError> {
         match self.engine {
-            Engine::Sqlite => Some(self.writer.lock().await),
-            Engine::Postgres => None,
+            Engine::Sqlite => match tokio::time::timeout(WAIT, self.writer.lock()).await {
+                Ok(turn) => Ok(Some(turn)),
+                Err(_) => Err(StoreError::Unavailable(
+                    "another change takes too long".to_owned(),
+                )),
+            },
+            Engine::Postgres => Ok(None),
         }
     }
 }

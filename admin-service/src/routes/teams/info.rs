@@ -49,7 +49,17 @@ pub async fn info(
     let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
     let shared = shared.map_or(Value::Null, |budget| shape::budget(&budget, now_us, rules));
     object.insert("team_member_budget_table".into(), shared);
-    let rows = of_owner(&mut connection, Owner::Team(&team_id)).await?;
+    let mut rows = of_owner(&mut connection, Owner::Team(&team_id)).await?;
+    let administers = all
+        .iter()
+        .any(|member| Some(member.user_id.as_str()) == own && member.role == "admin");
+    if !by.is_admin() && !administers {
+        // Members see the team, and of its keys their own.
+        rows.retain(|key| {
+            by.caller.token() == Some(key.token.as_str())
+                || (own.is_some() && key.user_id.as_deref() == own)
+        });
+    }
     let keys = keys::shown(&mut connection, &app, &rows, Times::Z).await?;
     let memberships = memberships(&mut connection, &app, &all).await?;
     Ok(Answer::new(json!({

@@ -37,7 +37,9 @@ pub async fn update(
             return Err(Problem::whole_body("value_error", msg).into());
         }
     };
-    if !by.is_admin() && !only_email(&body) {
+    let own = matches!(&named, Named::Id(id) if Some(id) == by.caller.user_id.as_ref());
+    let may = by.is_admin() || (own && only_email(&body));
+    if !may {
         let (role, route) = (by.caller.role.as_str(), "/user/update".to_owned());
         return Err(Refusal::ViewerMayNot { role, route }.into());
     }
@@ -59,7 +61,7 @@ pub async fn update(
         .published(published))
 }
 
-/// What a proxy admin viewer may change.
+/// What a proxy admin viewer may change of itself.
 fn only_email(body: &Body) -> bool {
     body.clone().rest().keys().all(|name| name == "user_email")
 }
