@@ -59,7 +59,7 @@ impl Exchange {
         let mut turn = Turn {
             worker,
             now,
-            effects: Vec::new(),
+            effects: Vec::with_capacity(24),
         };
         let state = std::mem::replace(&mut self.state, State::Over);
         self.state = next(&mut turn, state, event);

@@ -12,7 +12,10 @@
 //!    While calls to Redis are under way, [`courier`] lets the next ones travel together.
 //! 8. The worker's root sends settlements and releases in batches, renews what is live every ten seconds, repeats whatever Redis has not
 //!    acknowledged, and re-sends what a fail-over took back.
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 pub mod bridge;
 pub mod clock;
