@@ -91,15 +91,15 @@ impl Publisher {
                 Ok(()) => said.forget("Redis is open"),
                 Err(error) => {
                     said.say("requests are refused", &error);
-                    let why = error.to_string();
-                    self.health.update(|report| {
-                        report.redis = match error {
-                            PublishError::Link(_) => RedisState::Unreachable(why),
-                            PublishError::Store(_) | PublishError::Closed(_) => {
-                                RedisState::Closed(why)
-                            }
-                        };
-                    });
+                    let state = match error {
+                        PublishError::Link(error) => RedisState::Unreachable(error.to_string()),
+                        PublishError::Closed(why) => RedisState::Closed(why),
+                        // The details are in the log; this is shown to anybody.
+                        PublishError::Store(_) => RedisState::Closed(
+                            "Redis is not open, and the database does not answer".to_owned(),
+                        ),
+                    };
+                    self.health.update(|report| report.redis = state);
                 }
             }
             if stopped_within(&mut stop, EVERY).await {

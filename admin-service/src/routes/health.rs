@@ -22,7 +22,10 @@ pub async fn ready(State(app): State<App>) -> Response {
     let report = app.health.report();
     match app.store.ping().await {
         Ok(()) => {
-            let body = json!({"status": "healthy", "db": "connected", "redis": redis(&report)});
+            let mut body = json!({"status": "healthy", "db": "connected", "redis": redis(&report)});
+            if let RedisState::Closed(why) = &report.redis {
+                body["redis_reason"] = json!(why);
+            }
             Json(body).into_response()
         }
         Err(error) => {

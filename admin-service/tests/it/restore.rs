@@ -297,6 +297,14 @@ async fn forgetful(database: Database) {
         .wait_for(|report| refused(&report.redis))
         .await;
     assert_eq!(redis.get(&redis_key::ready(P0)).await, None);
+    let api = crate::spend::Api::start_closed(&database, &redis).await;
+    let readiness = api.get("/health/readiness").await;
+    assert_eq!(readiness["redis"], "closed");
+    assert_eq!(
+        readiness["redis_reason"],
+        "Redis has maxmemory-policy allkeys-lru, under which it may forget what was spent: set maxmemory-policy noeviction"
+    );
+    drop(api);
     redis.words("CONFIG SET maxmemory-policy noeviction").await;
     running
         .health

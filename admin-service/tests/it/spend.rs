@@ -17,13 +17,27 @@ use crate::support::rows::Key;
 
 const MASTER: &str = "sk-master-key-of-the-tests-0123456789abcdef";
 
-struct Api {
+pub struct Api {
     service: serve::Service,
     client: reqwest::Client,
 }
 
 impl Api {
     async fn start(database: &Database, redis: &TestRedis) -> Self {
+        Self::start_until(database, redis, |state| *state == RedisState::Open).await
+    }
+
+    /// Starts beside a Redis that is not opened.
+    pub async fn start_closed(database: &Database, redis: &TestRedis) -> Self {
+        let is_closed = |state: &RedisState| matches!(state, RedisState::Closed(_));
+        Self::start_until(database, redis, is_closed).await
+    }
+
+    async fn start_until(
+        database: &Database,
+        redis: &TestRedis,
+        holds: impl Fn(&RedisState) -> bool,
+    ) -> Self {
         let options = Options {
             database: Some(database.url.clone()),
             redis: Some(redis.server.url()),
@@ -34,9 +48,7 @@ impl Api {
         let config = Config::parse("", &options, Environment::from_pairs([])).unwrap();
         let service = serve::Service::start(config, Clock::System).await.unwrap();
         let health = &service.app().health;
-        health
-            .wait_for(|report| report.redis == RedisState::Open)
-            .await;
+        health.wait_for(|report| holds(&report.redis)).await;
         Self {
             service,
             client: reqwest::Client::new(),
@@ -48,6 +60,13 @@ impl Api {
         let store = &self.service.app().store;
         store.wake_publisher();
         assert!(store.wait_published(ids, Duration::from_secs(10)).await);
+    }
+
+    /// What anybody is told.
+    pub async fn get(&self, path: &str) -> Value {
+        let url = format!("http://{}{path}", self.service.address());
+        let answer = self.client.get(url).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
     }
 
     async fn logs(&self, key: &str, query: &str) -> (StatusCode, Value) {
