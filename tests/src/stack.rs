@@ -17,12 +17,14 @@ mod redis;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 
 use crate::client::Client;
+use crate::process::Process;
 use crate::upstream::{Remember, Upstream};
 pub use admin::Admin;
 pub use bootstrap::{Providers, provider_keys};
@@ -227,12 +229,68 @@ impl Stack {
         Ok(())
     }
 
-    /// The ends of all logs, for a failure's message.
-    pub fn tails(&self, lines: usize) -> String {
+    fn processes(&self) -> Vec<&Process> {
         let mut processes = vec![self.admin.process()];
         processes.extend(self.redis.as_ref().map(Redis::process));
         processes.extend(self.envoys.iter().map(Envoy::process));
-        let tails: Vec<String> = processes
+        processes
+    }
+
+    /// Names of the parts that have ended.
+    pub fn ended(&self) -> Vec<String> {
+        let processes = self.processes().into_iter();
+        processes
+            .filter(|process| !process.is_running())
+            .map(|process| process.name().to_owned())
+            .collect()
+    }
+
+    /// Waits until a part has ended.
+    pub async fn any_end(&self) {
+        let mut ends: Vec<_> = self
+            .processes()
+            .into_iter()
+            .map(|process| Box::pin(process.ended(Duration::MAX)))
+            .collect();
+        std::future::poll_fn(|context| {
+            let ended = ends
+                .iter_mut()
+                .any(|end| end.as_mut().poll(context).is_ready());
+            if ended {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Starts every part again that has ended, each at its address.
+    pub async fn restart_ended(&mut self) -> Result<()> {
+        if let Some(redis) = self
+            .redis
+            .as_mut()
+            .filter(|redis| !redis.process().is_running())
+        {
+            redis.restart().await?;
+        }
+        if !self.admin.process().is_running() {
+            self.admin.restart(&self.client).await?;
+        }
+        for envoy in self
+            .envoys
+            .iter_mut()
+            .filter(|envoy| !envoy.process().is_running())
+        {
+            envoy.restart(&self.client).await?;
+        }
+        Ok(())
+    }
+
+    /// The ends of all logs, for a failure's message.
+    pub fn tails(&self, lines: usize) -> String {
+        let tails: Vec<String> = self
+            .processes()
             .iter()
             .map(|process| process.tail(lines))
             .collect();

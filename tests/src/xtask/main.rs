@@ -14,7 +14,9 @@ mod up;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tollkeeper_tests::setup;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Runs, tests and measures Tollkeeper")]
@@ -45,10 +47,24 @@ fn main() -> std::process::ExitCode {
         Err(error) => return fail(&error.into()),
     };
     let done = runtime.block_on(async {
-        tokio::select! {
-            done = run(arguments.command) => done,
-            // Whatever is under way is dropped, and with it every child.
-            () = interrupted() => Ok(()),
+        let mut interrupts = Interrupts::listen()?;
+        let interrupts = &mut interrupts;
+        match arguments.command {
+            // It ends its parts in order.
+            Command::Up(arguments) => up::run(arguments, interrupts).await,
+            Command::Bench(arguments) => unless(interrupts, bench::run(arguments)).await,
+            Command::Test(arguments) => {
+                let test = spawn_blocking(move || test::run(&arguments));
+                unless(interrupts, async { test.await? }).await
+            }
+            Command::Wasm => {
+                let build = spawn_blocking(setup::wasm::build);
+                unless(interrupts, async {
+                    println!("{}", build.await??.display());
+                    Ok(())
+                })
+                .await
+            }
         }
     });
     // A build that is still under way is not waited for: its cargo ends with this process.
@@ -60,37 +76,40 @@ fn main() -> std::process::ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> std::process::ExitCode {
-    tollkeeper_tests::setup::progress(&format!("error: {error:#}"));
+    setup::progress(&format!("error: {error:#}"));
     std::process::ExitCode::FAILURE
 }
 
-async fn run(command: Command) -> Result<()> {
-    match command {
-        Command::Up(arguments) => up::run(arguments).await,
-        Command::Test(arguments) => {
-            tokio::task::spawn_blocking(move || test::run(&arguments)).await?
-        }
-        Command::Bench(arguments) => bench::run(arguments).await,
-        Command::Wasm => {
-            let module =
-                tokio::task::spawn_blocking(tollkeeper_tests::setup::wasm::build).await??;
-            println!("{}", module.display());
-            Ok(())
-        }
+/// Does the work unless it is interrupted: then it is dropped, and with it every child.
+async fn unless(interrupts: &mut Interrupts, work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        done = work => done,
+        () = interrupts.next() => Ok(()),
     }
 }
 
-/// Returns at the first of SIGINT, SIGTERM and SIGHUP; never where signals cannot be had.
-async fn interrupted() {
-    let first = |kind: SignalKind| async move {
-        match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
+/// SIGINT, SIGTERM and SIGHUP, caught from the moment of listening.
+#[derive(Debug)]
+struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    fn listen() -> Result<Self> {
+        let all = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [interrupt, terminate, hangup] = all.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    /// Returns when the next of them arrives.
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    };
-    tokio::select! {
-        () = first(SignalKind::interrupt()) => {}
-        () = first(SignalKind::terminate()) => {}
-        () = first(SignalKind::hangup()) => {}
     }
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask up`: the whole product, for a person who wants to try it or a script that wants to drive it.
 //!
 //! Data stays in its folder between runs: keys, spend and limits made in one run hold in the next. Without provider keys in the
-//! environment, calls go to the scripted upstream, so that the first curl works on any machine.
+//! environment, calls go to the scripted upstream, so that the first curl works on any machine. A part that ends (or is killed, to see what
+//! happens) is started again at its address after a few seconds.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,9 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use tollkeeper_tests::process::Process;
 use tollkeeper_tests::setup;
-use tollkeeper_tests::stack::{Envoy, Options, Programs, Providers, Redis, Stack, provider_keys};
+use tollkeeper_tests::stack::{Envoy, Options, Programs, Providers, Stack, provider_keys};
+
+use super::Interrupts;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -45,8 +47,11 @@ pub struct Arguments {
     data: Option<PathBuf>,
 }
 
-/// Starts, tells, and stays until it is interrupted or a part ends.
-pub async fn run(arguments: Arguments) -> Result<()> {
+/// How long a part that has ended is missing before it is started again.
+const MISSED: Duration = Duration::from_secs(5);
+
+/// Starts, tells, and stays until it is interrupted.
+pub async fn run(arguments: Arguments, interrupts: &mut Interrupts) -> Result<()> {
     let data = match &arguments.data {
         Some(folder) => std::path::absolute(folder)?,
         None => setup::private().join("up"),
@@ -60,24 +65,46 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         );
     }
     let options = options(&arguments, &data)?;
+    let mut stack = tokio::select! {
+        started = start(&arguments, &options) => started?,
+        () = interrupts.next() => return Ok(()),
+    };
+    loop {
+        tokio::select! {
+            () = interrupts.next() => return stack.stop().await,
+            () = stack.any_end() => {}
+        }
+        for name in stack.ended() {
+            setup::progress(&format!(
+                "{name} has ended and is started again in {MISSED:?}"
+            ));
+        }
+        tokio::select! {
+            () = interrupts.next() => return stack.stop().await,
+            () = tokio::time::sleep(MISSED) => {}
+        }
+        if let Err(error) = stack.restart_ended().await {
+            setup::progress(&format!("{error:#}"));
+        }
+    }
+}
+
+async fn start(arguments: &Arguments, options: &Options) -> Result<Stack> {
     let release = arguments.release;
     let programs = tokio::task::spawn_blocking(move || Programs::build(release)).await??;
     setup::progress("Starting Redis, the admin service and Envoy");
-    let stack = Stack::start_built(&options, &programs).await?;
+    let stack = Stack::start_built(options, &programs).await?;
     let key = stack
         .key(&json!({"key_alias": format!("up-{}", random_hex(4)?)}))
         .await?;
     let text = if arguments.json {
-        for_scripts(&stack, &options, &key).to_string()
+        for_scripts(&stack, options, &key).to_string()
     } else {
-        for_people(&stack, &options, &key)
+        for_people(&stack, options, &key)
     };
     println!("{text}");
     std::io::stdout().flush()?;
-    tokio::select! {
-        () = super::interrupted() => stack.stop().await,
-        ended = first_end(&stack) => ended,
-    }
+    Ok(stack)
 }
 
 fn options(arguments: &Arguments, data: &Path) -> Result<Options> {
@@ -192,35 +219,4 @@ fn for_people(stack: &Stack, options: &Options, key: &str) -> String {
         stack.master_key,
         options.data.display(),
     )
-}
-
-/// An error as soon as any part has ended.
-async fn first_end(stack: &Stack) -> Result<()> {
-    let mut processes: Vec<&Process> = vec![stack.admin.process()];
-    processes.extend(stack.redis.as_ref().map(Redis::process));
-    processes.extend(stack.envoys.iter().map(Envoy::process));
-    loop {
-        if let Some(ended) = processes.iter().find(|process| !process.is_running()) {
-            bail!("{} has ended\n{}", ended.name(), ended.tail(30));
-        }
-        let waits = processes
-            .iter()
-            .map(|process| Box::pin(process.ended(Duration::from_hours(1))));
-        first_of(waits.collect()).await;
-    }
-}
-
-/// Returns when the first of these is done.
-async fn first_of<F: Future + Unpin>(mut futures: Vec<F>) {
-    std::future::poll_fn(|context| {
-        let done = futures
-            .iter_mut()
-            .any(|future| std::pin::Pin::new(future).poll(context).is_ready());
-        if done {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }
