@@ -119,7 +119,8 @@ CREATE TABLE virtual_keys (
 );
 CREATE INDEX virtual_keys_by_user ON virtual_keys (user_id, created_at);
 CREATE INDEX virtual_keys_by_team ON virtual_keys (team_id, created_at);
-CREATE INDEX virtual_keys_by_created_at ON virtual_keys (created_at);
+-- Holds what counting and paging all keys need, so that neither reads the wide rows.
+CREATE INDEX virtual_keys_by_created_at ON virtual_keys (created_at, key_id, key_type);
 CREATE INDEX virtual_keys_by_budget ON virtual_keys (budget_id);
 CREATE INDEX virtual_keys_by_refresh_at ON virtual_keys (refresh_at);
 

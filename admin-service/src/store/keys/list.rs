@@ -233,11 +233,15 @@ pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> 
     let which = format!("WHERE {}", parts.join(" AND "));
     let direction = if what.descending { "DESC" } else { "ASC" };
     let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
+    let order = format!(
+        "ORDER BY {} {direction}, key_id {direction}",
+        what.sort.expression()
+    );
+    // The inner statement picks the page without reading rows that are skipped.
     let page = format!(
-        "SELECT {} FROM virtual_keys {which} ORDER BY {} {direction}, key_id {direction} \
-         LIMIT ${} OFFSET ${}",
+        "SELECT {} FROM virtual_keys WHERE key_id IN \
+         (SELECT key_id FROM virtual_keys {which} {order} LIMIT ${} OFFSET ${}) {order}",
         COLUMNS.join(", "),
-        what.sort.expression(),
         values.len() + 1,
         values.len() + 2
     );
