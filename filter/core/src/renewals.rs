@@ -1,5 +1,6 @@
 //! The worker's live reservations towards one partition. Decides when they are renewed and which are due; a renewal round begins every ten
-//! seconds, at once after Redis was lost, and is complete when Redis has seen every reservation that was live when it began.
+//! seconds, at once after Redis was lost, and is complete when Redis has seen every reservation that was live when it began. Between rounds, a
+//! reservation is renewed once when it is a second old: only one that was renewed is charged should this worker die.
 //!
 //! Failure stance: a reservation that Redis swept or released is renewed no more, and settled all the same.
 
@@ -19,6 +20,8 @@ use crate::key_state::KeyState;
 
 /// Between the beginnings of two rounds, ms.
 const INTERVAL_MS: u64 = 10_000;
+/// Age at which a reservation is renewed for the first time, ms.
+const FIRST_MS: u64 = 1_000;
 /// Before a round that failed is tried again, ms.
 const RETRY_MS: u64 = 500;
 /// Renew commands in one call.
@@ -42,8 +45,12 @@ pub(crate) struct Renewals {
     partition: Partition,
     live: HashMap<ReservationId, Reservation>,
     lost: HashSet<ReservationId>,
+    /// Never renewed, oldest first; the first of them is live.
+    young: VecDeque<(ReservationId, Now)>,
     due: VecDeque<ReservationId>,
     running: bool,
+    /// The round that runs is one of all live reservations, not of young ones alone.
+    whole: bool,
     next: Now,
 }
 
@@ -58,6 +65,8 @@ pub(crate) struct Renewed {
     pub no_script: bool,
     /// The round is complete.
     pub round_complete: bool,
+    /// The young reservations that were due are renewed; that was no round.
+    pub young_done: bool,
     /// What Redis said instead of an answer.
     pub error: Option<String>,
 }
@@ -68,21 +77,34 @@ impl Renewals {
             partition,
             live: HashMap::new(),
             lost: HashSet::new(),
+            young: VecDeque::new(),
             due: VecDeque::new(),
             running: false,
+            whole: false,
             // The first round tells the worker Redis's time and Redis that the worker lives.
             next: now,
         }
     }
 
-    pub(crate) fn begin(&mut self, id: ReservationId, reservation: Reservation) {
+    pub(crate) fn begin(&mut self, id: ReservationId, reservation: Reservation, now: Now) {
         self.live.insert(id, reservation);
+        self.young.push_back((id, now));
     }
 
     /// The reservation is about to be settled or released; whoever gets it must do so.
     pub(crate) fn end(&mut self, id: &ReservationId) -> Option<Reservation> {
         self.lost.remove(id);
-        self.live.remove(id)
+        let ended = self.live.remove(id);
+        self.skip_ended();
+        ended
+    }
+
+    /// Keeps the first of the young ones live.
+    fn skip_ended(&mut self) {
+        let ended = |(id, _): &(ReservationId, Now)| !self.live.contains_key(id);
+        while self.young.front().is_some_and(ended) {
+            self.young.pop_front();
+        }
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -91,14 +113,45 @@ impl Renewals {
 
     /// Makes a round due now.
     pub(crate) fn hurry(&mut self, now: Now) {
-        if !self.running {
+        if !(self.running && self.whole) {
             self.next = now;
         }
     }
 
     /// Whether the next call is due. A clock set back does not put it off.
     pub(crate) fn is_due(&self, now: Now) -> bool {
+        self.is_round_due(now) || (!self.running && self.is_young_due(now))
+    }
+
+    fn is_round_due(&self, now: Now) -> bool {
         now >= self.next || self.next.since(now) > INTERVAL_MS
+    }
+
+    fn is_young_due(&self, now: Now) -> bool {
+        self.young
+            .front()
+            .is_some_and(|(_, since)| now.since(*since) >= FIRST_MS)
+    }
+
+    /// Begins a round of what is due: of all that live, unless it is only the young ones' turn.
+    fn start(&mut self, now: Now) {
+        self.running = true;
+        self.whole = self.is_round_due(now) || !self.is_young_due(now);
+        if self.whole {
+            self.next = now.plus(INTERVAL_MS);
+            self.young.clear();
+            let live = self.live.keys().filter(|id| !self.lost.contains(*id));
+            self.due = live.copied().collect();
+            return;
+        }
+        while self.is_young_due(now)
+            && let Some((id, _)) = self.young.pop_front()
+        {
+            if self.live.contains_key(&id) && !self.lost.contains(&id) {
+                self.due.push_back(id);
+            }
+        }
+        self.skip_ended();
     }
 
     /// Encodes the next call of the round, beginning one where none runs. An empty one still says that the worker lives.
@@ -111,14 +164,7 @@ impl Renewals {
         out: &mut Vec<u8>,
     ) -> Vec<Vec<ReservationId>> {
         if !self.running {
-            self.running = true;
-            self.next = now.plus(INTERVAL_MS);
-            self.due = self
-                .live
-                .keys()
-                .filter(|id| !self.lost.contains(*id))
-                .copied()
-                .collect();
+            self.start(now);
         }
         let mut commands = Vec::new();
         while commands.len() < COMMANDS && (commands.is_empty() || !self.due.is_empty()) {
@@ -207,8 +253,12 @@ impl Renewals {
             self.next = now.plus(RETRY_MS);
         } else if !result.no_script && self.due.is_empty() {
             self.running = false;
-            self.next = now.plus(INTERVAL_MS);
-            result.round_complete = true;
+            if self.whole {
+                self.next = now.plus(INTERVAL_MS);
+                result.round_complete = true;
+            } else {
+                result.young_done = true;
+            }
         }
         result
     }

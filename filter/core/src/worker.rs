@@ -261,7 +261,7 @@ impl Worker {
     pub(crate) fn begin(&mut self, id: ReservationId, reservation: Reservation, now: Now) {
         self.home(reservation.key.home, now)
             .renewals
-            .begin(id, reservation);
+            .begin(id, reservation, now);
     }
 
     /// Ends a live reservation; its settlement must follow.

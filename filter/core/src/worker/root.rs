@@ -294,6 +294,8 @@ impl Worker {
                 self.breaker.close();
             }
             self.breaker.answered();
+        } else if result.young_done && self.breaker.is_closed() {
+            self.breaker.answered();
         } else {
             self.send_renewal(partition, By::Hash, now, effects);
         }

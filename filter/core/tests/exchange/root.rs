@@ -169,6 +169,28 @@ fn live_requests_are_renewed_every_ten_seconds_and_keep_their_slots() {
 }
 
 #[test]
+fn a_request_that_lasts_a_second_is_renewed_once_before_the_next_round() {
+    let mut world = world();
+    let mut short = world.chat(HELLO);
+    world.answer(&mut short, "200", ANSWER);
+    world.tick();
+    world.redis.log.clear();
+    for _ in 0..19 {
+        world.now += 50;
+        world.tick();
+    }
+    assert!(world.redis.log.is_empty(), "{:?}", world.redis.log);
+    for _ in 0..100 {
+        world.now += 50;
+        world.tick();
+    }
+    assert_eq!(world.redis.log, ["Renew"], "the one that lives, once");
+    world.now += 10_000;
+    world.tick();
+    assert_eq!(world.redis.log, ["Renew", "Renew"], "the round of all");
+}
+
+#[test]
 fn a_reservation_that_was_swept_is_settled_all_the_same() {
     let mut world = world();
     let mut client = world.chat(HELLO);
