@@ -1,5 +1,6 @@
 //! A database of a test's own: a file, or one in the PostgreSQL that all tests of this binary share.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
@@ -23,16 +24,14 @@ impl Database {
     }
 
     pub async fn postgres() -> Self {
-        static SERVER: OnceCell<(Postgres, TempDir)> = OnceCell::const_new();
+        static SERVER: OnceCell<Postgres> = OnceCell::const_new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let start = || async {
-            let folder = TempDir::new().expect("a temporary folder");
-            let server = Postgres::start(folder.path())
+            Postgres::start(&server_folder())
                 .await
-                .expect("PostgreSQL starts");
-            (server, folder)
+                .expect("PostgreSQL starts")
         };
-        let (server, _) = SERVER.get_or_init(start).await;
+        let server = SERVER.get_or_init(start).await;
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         sqlx::any::install_default_drivers();
         let mut admin = <sqlx::AnyConnection as sqlx::Connection>::connect(&server.url())
@@ -59,6 +58,26 @@ impl Database {
             _folder: folder,
         }
     }
+}
+
+/// The server's folder. Nothing runs at this process's end that could remove it: the next run does.
+fn server_folder() -> PathBuf {
+    const NAME: &str = "tollkeeper-admin-tests-";
+    let all = std::env::temp_dir();
+    for entry in std::fs::read_dir(&all)
+        .expect("the temporary folder")
+        .flatten()
+    {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another run may be removing the same one.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let folder = all.join(format!("{NAME}{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }
 
 /// Runs a test on both databases: `on_both!(its_name, body)` with `async fn body(database: Database)`.
