@@ -8,7 +8,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
-use crate::shared::Shared;
+use crate::shared::{Shared, now};
 use crate::stream::{Callback, Flow, Stream};
 
 /// One request and its answer.
@@ -35,7 +35,7 @@ impl Request {
         if let Some(shared) = &self.shared
             && let Ok(mut stream) = self.stream.try_borrow_mut()
         {
-            stream.step(shared, callback, event);
+            stream.step(shared, now(), callback, event);
             stream.action()
         } else {
             Action::Pause

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use contract::resp::Reply;
+use filter_core::clock::Now;
 use filter_core::config::Config;
 use filter_core::courier::{Batch, Ticket};
 use filter_core::effect::Effect;
@@ -44,8 +45,9 @@ impl Context for HttpRoot {
             .iter()
             .fold(0, |sum: usize, ticket| sum.saturating_add(ticket.replies));
         let outcome = redis_call::outcome(replies, body_size);
-        self.returned(&shared, &tickets, outcome.as_ref().map(Vec::as_slice));
-        self.depart(&shared);
+        let now = now();
+        self.returned(&shared, now, &tickets, outcome.as_ref().map(Vec::as_slice));
+        self.depart(&shared, now);
     }
 }
 
@@ -84,12 +86,13 @@ impl RootContext for HttpRoot {
         if shared.hurried.take() && hostcalls::set_tick_period(TICK).is_err() {
             log(LogLevel::Error, "the host gives no clock tick");
         }
+        let now = now();
         let effects = match shared.worker.try_borrow_mut() {
-            Ok(mut worker) => worker.tick(now()),
+            Ok(mut worker) => worker.tick(now),
             Err(_) => return,
         };
         self.carry_out(&shared, effects);
-        self.depart(&shared);
+        self.depart(&shared, now);
         shared.metrics.tell();
     }
 
@@ -149,8 +152,8 @@ impl HttpRoot {
     }
 
     /// Sends whatever may leave now.
-    fn depart(&mut self, shared: &Rc<Shared>) {
-        while let Some(batch) = next_batch(shared) {
+    fn depart(&mut self, shared: &Rc<Shared>, now: Now) {
+        while let Some(batch) = next_batch(shared, now) {
             let Batch {
                 commands,
                 replies,
@@ -161,7 +164,7 @@ impl HttpRoot {
                 Ok(token) => {
                     self.batches.insert(token, tickets);
                 }
-                Err(failure) => self.returned(shared, &tickets, Err(&failure)),
+                Err(failure) => self.returned(shared, now, &tickets, Err(&failure)),
             }
         }
     }
@@ -170,6 +173,7 @@ impl HttpRoot {
     fn returned(
         &self,
         shared: &Rc<Shared>,
+        now: Now,
         tickets: &[Ticket],
         outcome: Result<&[Reply], &StoreFailure>,
     ) {
@@ -189,18 +193,24 @@ impl HttpRoot {
                 }
                 (None, None) => Err(StoreFailure::Malformed),
             };
-            self.bring(shared, ticket, outcome);
+            self.bring(shared, now, ticket, outcome);
         }
         for ticket in &failed {
-            self.bring(shared, ticket, Err(StoreFailure::Timeout));
+            self.bring(shared, now, ticket, Err(StoreFailure::Timeout));
         }
     }
 
-    fn bring(&self, shared: &Rc<Shared>, ticket: &Ticket, outcome: Result<&[Reply], StoreFailure>) {
+    fn bring(
+        &self,
+        shared: &Rc<Shared>,
+        now: Now,
+        ticket: &Ticket,
+        outcome: Result<&[Reply], StoreFailure>,
+    ) {
         let call = ticket.call;
         if ticket.context == self.id {
             let effects = match shared.worker.try_borrow_mut() {
-                Ok(mut worker) => worker.redis(now(), call, outcome),
+                Ok(mut worker) => worker.redis(now, call, outcome),
                 Err(_) => return,
             };
             self.carry_out(shared, effects);
@@ -218,7 +228,7 @@ impl HttpRoot {
             return;
         }
         if let Ok(mut stream) = stream.try_borrow_mut() {
-            stream.step(shared, Callback::Root, Event::Redis { call, outcome });
+            stream.step(shared, now, Callback::Root, Event::Redis { call, outcome });
         }
         if hostcalls::set_effective_context(self.id).is_err() {
             log(LogLevel::Error, "Envoy lost the root's context");
@@ -226,8 +236,8 @@ impl HttpRoot {
     }
 }
 
-fn next_batch(shared: &Shared) -> Option<Batch> {
-    shared.courier.try_borrow_mut().ok()?.depart(now())
+fn next_batch(shared: &Shared, now: Now) -> Option<Batch> {
+    shared.courier.try_borrow_mut().ok()?.depart(now)
 }
 
 /// Sixteen bytes from the host's cryptographic generator.

@@ -60,9 +60,9 @@ impl Shared {
 
     /// Has the root called soon, where much waits. A request cannot make the root's calls itself: their answers would come to the request,
     /// which may be gone by then.
-    pub fn hurry(&self) {
+    pub fn hurry(&self, now: Now) {
         let wants = || match self.worker.try_borrow() {
-            Ok(worker) => worker.wants_flush(now()),
+            Ok(worker) => worker.wants_flush(now),
             Err(_) => false,
         };
         if !self.hurried.get() && (self.alone.get() >= BUSY || wants()) {
@@ -71,7 +71,7 @@ impl Shared {
     }
 }
 
-/// Envoy's clock.
+/// Envoy's clock. Asked once a callback: it costs as much as any host call.
 pub fn now() -> Now {
     let since = hostcalls::get_current_time()
         .ok()

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use filter_core::clock::Now;
 use filter_core::courier::Ticket;
 use filter_core::effect::{Edit, Effect};
 use filter_core::event::{CallId, Event, StoreFailure};
@@ -88,17 +89,18 @@ impl Stream {
         chunk
     }
 
-    /// Something happened.
-    pub fn step(&mut self, shared: &Shared, callback: Callback, event: Event<'_>) {
+    /// Something happened at `now`.
+    pub fn step(&mut self, shared: &Shared, now: Now, callback: Callback, event: Event<'_>) {
         self.callback = callback;
-        let mut effects = VecDeque::from(self.exchange_step(shared, event));
+        let mut effects = VecDeque::from(self.exchange_step(shared, now, event));
         while let Some(effect) = effects.pop_front() {
-            if let Some((call, failure)) = self.carry_out(shared, effect) {
+            if let Some((call, failure)) = self.carry_out(shared, now, effect) {
                 let outcome = Err(failure);
-                effects.extend(self.exchange_step(shared, Event::Redis { call, outcome }));
+                let event = Event::Redis { call, outcome };
+                effects.extend(self.exchange_step(shared, now, event));
             }
         }
-        shared.hurry();
+        shared.hurry(now);
     }
 
     /// One of the calls that it made by itself was answered.
@@ -109,26 +111,32 @@ impl Stream {
         shared.alone.set(shared.alone.get().saturating_sub(1));
         let outcome = redis_call::outcome(replies, body_size);
         let outcome = outcome.as_ref().map(Vec::as_slice).map_err(|error| *error);
-        self.step(shared, Callback::Other, Event::Redis { call, outcome });
+        let event = Event::Redis { call, outcome };
+        self.step(shared, now(), Callback::Other, event);
     }
 
     /// Envoy is done with it: answers to its own calls will not come any more.
     pub fn ended(&mut self, shared: &Shared) {
-        self.step(shared, Callback::Other, Event::Done);
+        self.step(shared, now(), Callback::Other, Event::Done);
         let left = shared.alone.get().saturating_sub(self.calls.len());
         shared.alone.set(left);
         self.calls.clear();
     }
 
-    fn exchange_step(&mut self, shared: &Shared, event: Event<'_>) -> Vec<Effect> {
+    fn exchange_step(&mut self, shared: &Shared, now: Now, event: Event<'_>) -> Vec<Effect> {
         match shared.worker.try_borrow_mut() {
-            Ok(mut worker) => self.exchange.step(&mut worker, now(), event),
+            Ok(mut worker) => self.exchange.step(&mut worker, now, event),
             Err(_) => Vec::new(),
         }
     }
 
     /// Does one thing; a call that Envoy would not make comes back at once.
-    fn carry_out(&mut self, shared: &Shared, effect: Effect) -> Option<(CallId, StoreFailure)> {
+    fn carry_out(
+        &mut self,
+        shared: &Shared,
+        now: Now,
+        effect: Effect,
+    ) -> Option<(CallId, StoreFailure)> {
         match effect {
             Effect::CallRedis {
                 call,
@@ -136,10 +144,13 @@ impl Stream {
                 replies,
                 timeout_ms,
             } => {
-                let failure = self
-                    .call(shared, call, commands, replies, timeout_ms)
-                    .err()?;
-                return Some((call, failure));
+                let ticket = Ticket {
+                    context: self.id,
+                    call,
+                    replies,
+                };
+                let sent = self.call(shared, now, ticket, commands, timeout_ms);
+                return sent.err().map(|failure| (call, failure));
             }
             Effect::RequestHeader { name, value } if self.flow == Flow::Paused => {
                 set_header(MapType::HttpRequestHeaders, name, value.as_deref());
@@ -183,22 +194,18 @@ impl Stream {
     fn call(
         &mut self,
         shared: &Shared,
-        call: CallId,
+        now: Now,
+        ticket: Ticket,
         commands: Vec<u8>,
-        replies: usize,
         timeout_ms: u64,
     ) -> Result<(), StoreFailure> {
         if let Ok(mut courier) = shared.courier.try_borrow_mut()
-            && (self.callback == Callback::Root || courier.should_wait(now()))
+            && (self.callback == Callback::Root || courier.should_wait(now))
         {
-            let ticket = Ticket {
-                context: self.id,
-                call,
-                replies,
-            };
             courier.add(ticket, commands, timeout_ms);
             return Ok(());
         }
+        let Ticket { call, replies, .. } = ticket;
         let token = redis_call::send(&shared.cluster, &commands, replies, timeout_ms)?;
         self.calls.insert(token, (call, replies));
         shared.alone.set(shared.alone.get().saturating_add(1));
