@@ -29,7 +29,7 @@ pub mod teams;
 pub mod users;
 
 /// How often a transaction that met another one is tried, if there is time.
-const ATTEMPTS: u32 = 50;
+const ATTEMPTS: u32 = 40;
 /// How long a change waits for its turn, for a connection, for another one's lock; after that it is not tried again.
 const WAIT: Duration = Duration::from_secs(5);
 /// The same for each connection, as the engines are told.
@@ -250,8 +250,8 @@ impl Store {
                     if error.is_passing() && attempt < ATTEMPTS && begun.elapsed() < WAIT =>
                 {
                     tracing::debug!(attempt, "a transaction met another one and is repeated");
+                    tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
-                    tokio::task::yield_now().await;
                 }
                 done => return done,
             }
@@ -291,6 +291,13 @@ impl Store {
             Engine::Postgres => Ok(None),
         }
     }
+}
+
+/// How long to stand back before a repeat: random, so that those who met do not meet again, and longer each time, at most 64 ms.
+fn pause(attempt: u32) -> Duration {
+    let most = 1_u64 << attempt.min(6);
+    let [random, ..] = *uuid::Uuid::new_v4().as_bytes();
+    Duration::from_millis(u64::from(random) % most)
 }
 
 fn engine_of(url: &str) -> Result<Engine, StoreError> {
