@@ -51,17 +51,22 @@ fn main() -> std::process::ExitCode {
         let interrupts = &mut interrupts;
         match arguments.command {
             // It ends its parts in order.
-            Command::Up(arguments) => up::run(arguments, interrupts).await,
-            Command::Bench(arguments) => unless(interrupts, bench::run(arguments)).await,
+            Command::Up(arguments) => up::run(arguments, interrupts).await.map(|()| true),
+            Command::Bench(arguments) => {
+                unless(interrupts, async {
+                    bench::run(arguments).await.map(|()| true)
+                })
+                .await
+            }
             Command::Test(arguments) => {
                 let test = spawn_blocking(move || test::run(&arguments));
-                unless(interrupts, async { test.await? }).await
+                unless(interrupts, async { Ok(test.await?) }).await
             }
             Command::Wasm => {
                 let build = spawn_blocking(setup::wasm::build);
                 unless(interrupts, async {
                     println!("{}", build.await??.display());
-                    Ok(())
+                    Ok(true)
                 })
                 .await
             }
@@ -70,7 +75,9 @@ fn main() -> std::process::ExitCode {
     // A build that is still under way is not waited for: its cargo ends with this process.
     runtime.shutdown_background();
     match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(true) => std::process::ExitCode::SUCCESS,
+        // What went wrong was told.
+        Ok(false) => std::process::ExitCode::FAILURE,
         Err(error) => fail(&error),
     }
 }
@@ -81,10 +88,13 @@ fn fail(error: &anyhow::Error) -> std::process::ExitCode {
 }
 
 /// Does the work unless it is interrupted: then it is dropped, and with it every child.
-async fn unless(interrupts: &mut Interrupts, work: impl Future<Output = Result<()>>) -> Result<()> {
+async fn unless(
+    interrupts: &mut Interrupts,
+    work: impl Future<Output = Result<bool>>,
+) -> Result<bool> {
     tokio::select! {
         done = work => done,
-        () = interrupts.next() => Ok(()),
+        () = interrupts.next() => Ok(false),
     }
 }
 

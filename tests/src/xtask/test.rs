@@ -33,8 +33,8 @@ struct Count {
     failed: Vec<String>,
 }
 
-/// Runs everything and prints the closing line.
-pub fn run(arguments: &Arguments) -> Result<()> {
+/// Runs everything, prints the closing line, and says whether nothing failed.
+pub fn run(arguments: &Arguments) -> bool {
     let mut count = Count::default();
     let filter = arguments.filter.as_deref();
     if filter.is_none() {
@@ -45,11 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("failed: {name}");
     }
     println!("\n{} passed, {} failed", count.passed, count.failed.len());
-    if count.failed.is_empty() {
-        Ok(())
-    } else {
-        bail!("{} checks or tests failed", count.failed.len())
-    }
+    count.failed.is_empty()
 }
 
 fn checks(count: &mut Count) {
@@ -153,6 +149,8 @@ fn whole_stack() -> Result<Command> {
         "tollkeeper-tests",
     ]);
     command.env("TOLLKEEPER_FILTER", wasm);
+    // Several of them wait for a real minute, so more of them than there are processors run side by side.
+    command.env("RUST_TEST_THREADS", "6");
     if admin.is_file() {
         command.env("TOLLKEEPER_ADMIN", admin);
     }
