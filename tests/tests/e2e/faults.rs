@@ -13,8 +13,8 @@ use tollkeeper_tests::stack::Stack;
 use tollkeeper_tests::upstream::Outcome;
 
 use crate::gateway::{
-    Caller, SOON, alone, capped, key_spend, nano_usd, offer, only, records, rows, rows_until,
-    streamed, tag, with, with_status,
+    Caller, SOON, alone, alone_on_postgresql, capped, key_spend, nano_usd, offer, only, records,
+    rows, rows_until, streamed, tag, with, with_status,
 };
 
 /// Nano-dollars of one completion token of `round-price`; its prompt tokens are free.
@@ -416,4 +416,40 @@ fn a_killed_envoy_gives_its_places_back_and_its_calls_are_charged_as_reserved() 
             Ok(())
         },
     )
+}
+
+#[test]
+fn a_killed_database_is_not_missed_by_callers_and_every_call_is_written_down_once() -> Result<()> {
+    alone_on_postgresql("database-killed", async |stack, database| {
+        let key = stack.key(&json!({"max_budget": 10})).await?;
+        let tag = tag("database");
+        let body = priced(&format!("[[tag={tag} tokens=5 delay_ms=2]]"), 10);
+        let mut load = JoinSet::new();
+        for _ in 0..4 {
+            let (caller, body) = (Caller::new(stack, 0, &key), body.clone());
+            load.spawn(async move {
+                let mut replies = Vec::new();
+                for _ in 0..100 {
+                    replies.push(caller.chat(&body).await?);
+                }
+                anyhow::Ok(replies)
+            });
+        }
+        for calls in [80, 200] {
+            records(stack)
+                .until(&tag, SOON, |seen| seen.len() >= calls)
+                .await?;
+            database.process().kill().await?;
+            records(stack)
+                .until(&tag, SOON, |seen| seen.len() >= calls + 80)
+                .await?;
+            database.restart().await?;
+        }
+        for replies in load.join_all().await {
+            only(&replies?, &[200])?;
+        }
+        ledger_agrees(stack, &key, &tag, Duration::from_secs(30)).await?;
+        assert_eq!(key_spend(stack, &key).await?, 400 * 5 * TOKEN);
+        Ok(())
+    })
 }

@@ -1,6 +1,6 @@
 //! What the tests share: the stack, clients of it, requests for it, and the ways to wait for what it writes down.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tollkeeper_tests::client::{Arriving, Client, Reply};
-use tollkeeper_tests::stack::{Options, Stack};
+use tollkeeper_tests::stack::{Options, Postgres, Stack};
 use tollkeeper_tests::upstream::{Records, Upstream};
 use tollkeeper_tests::{clock, setup};
 
@@ -45,37 +45,76 @@ pub fn shared(test: impl AsyncFnOnce(&'static Stack) -> Result<()>) -> Result<()
     })
 }
 
-/// Runs a test on a stack of its own, which it may break. One of them at a time: the machine is small.
+/// Runs a test on a stack of its own, which it may break.
 pub fn alone(
     name: &str,
     change: impl FnOnce(&mut Options),
     test: impl AsyncFnOnce(&mut Stack) -> Result<()>,
 ) -> Result<()> {
-    static ONE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
     runtime().block_on(async {
         let _turn = ONE.acquire().await?;
         let mut options = options(name)?;
         change(&mut options);
-        let mut stack = Stack::start(&options).await?;
-        let done = test(&mut stack).await.with_context(|| stack.tails(15));
-        drop(stack);
-        if done.is_ok() {
-            std::fs::remove_dir_all(&options.data)?;
-        }
-        done
+        on_its_own(&options, test).await
     })
 }
 
+/// The same with PostgreSQL as the admin service's database.
+pub fn alone_on_postgresql(
+    name: &str,
+    test: impl AsyncFnOnce(&mut Stack, &mut Postgres) -> Result<()>,
+) -> Result<()> {
+    runtime().block_on(async {
+        let _turn = ONE.acquire().await?;
+        let mut options = options(name)?;
+        let mut database = Postgres::start(&options.data).await?;
+        options.database = Some(database.url());
+        on_its_own(&options, async |stack| test(stack, &mut database).await).await
+    })
+}
+
+/// One stack besides the shared one at a time: the machine is small.
+static ONE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
+
+async fn on_its_own(
+    options: &Options,
+    test: impl AsyncFnOnce(&mut Stack) -> Result<()>,
+) -> Result<()> {
+    let mut stack = Stack::start(options).await?;
+    let done = test(&mut stack).await.with_context(|| stack.tails(15));
+    drop(stack);
+    if done.is_ok() {
+        std::fs::remove_dir_all(&options.data)?;
+    }
+    done
+}
+
 fn options(name: &str) -> Result<Options> {
-    let data = setup::private()
-        .join("tests")
-        .join(format!("{}-{name}", std::process::id()));
+    let tests = setup::private().join("tests");
+    std::fs::create_dir_all(&tests)?;
+    remove_former(&tests)?;
+    let data = tests.join(format!("{}-{name}", std::process::id()));
     std::fs::create_dir_all(&data)?;
     let mut options = Options::new(&data, MASTER_KEY);
     options.config = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/config.yaml"));
     options.filter = Map::from_iter([("admission_header".to_owned(), json!(true))]);
     options.provider_keys = vec![("OPENAI_API_KEY".to_owned(), PROVIDER_KEY.to_owned())];
     Ok(options)
+}
+
+/// Removes what runs left that have ended; a failed test's files are kept until the next run.
+fn remove_former(tests: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(tests)?.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.split('-').find_map(|part| part.parse::<u32>().ok()));
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Another test may be removing it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// The scripted upstream of a stack.
