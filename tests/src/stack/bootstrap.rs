@@ -31,6 +31,14 @@ pub enum Providers {
     Real,
 }
 
+impl Providers {
+    /// All calls to one URL, which must be one that can be used.
+    pub fn elsewhere(url: &str) -> Result<Self> {
+        Address::of(url)?;
+        Ok(Self::Elsewhere(url.to_owned()))
+    }
+}
+
 /// What to change.
 #[derive(Debug)]
 pub struct Edits<'a> {

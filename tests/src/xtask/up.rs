@@ -117,7 +117,7 @@ fn options(arguments: &Arguments, data: &Path) -> Result<Options> {
     };
     options.provider_keys = provider_keys()?.into_iter().filter_map(set).collect();
     options.providers = match &arguments.upstream {
-        Some(url) => Providers::Elsewhere(url.clone()),
+        Some(url) => Providers::elsewhere(url).context("--upstream")?,
         None if !options.provider_keys.is_empty() => Providers::Real,
         None => Providers::Scripted,
     };
