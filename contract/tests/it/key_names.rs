@@ -74,13 +74,19 @@ fn what_the_admin_service_keeps_for_itself_has_golden_names() {
         redis_key::index_restoring(Partition(3)),
         redis_key::restore_lock().to_owned(),
     ];
-    assert_eq!(names, ["tk:{p3}:restoring", "tk:{i3}:restoring", "tk:restore"]);
+    assert_eq!(
+        names,
+        ["tk:{p3}:restoring", "tk:{i3}:restoring", "tk:restore"]
+    );
     let patterns = [
         redis_key::record_pattern(),
         redis_key::index_pattern(),
         redis_key::model_pattern(),
     ];
-    assert_eq!(patterns, ["tk:{p*}:rec:*", "tk:{i*}:ix:*", "tk:{i*}:model:*"]);
+    assert_eq!(
+        patterns,
+        ["tk:{p*}:rec:*", "tk:{i*}:ix:*", "tk:{i*}:model:*"]
+    );
 }
 
 #[test]

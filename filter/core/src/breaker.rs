@@ -12,6 +12,8 @@ const PROBE_MS: u64 = 500;
 #[derive(Debug, Default)]
 pub struct Breaker {
     failures: u32,
+    /// When the last of them was.
+    last: Option<Now>,
     open: Option<Open>,
 }
 
@@ -26,8 +28,11 @@ impl Breaker {
         self.open.is_none()
     }
 
-    /// A call failed. Answers whether that opened it.
+    /// A call failed. Answers whether that opened it. What fails at one moment is one failure: calls that travelled together fail together.
     pub fn failed(&mut self, now: Now) -> bool {
+        if self.last.replace(now) == Some(now) {
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.open.is_some() || self.failures < FAILURES {
             return false;
@@ -40,6 +45,7 @@ impl Breaker {
     pub fn answered(&mut self) {
         if self.open.is_none() {
             self.failures = 0;
+            self.last = None;
         }
     }
 
@@ -70,22 +76,31 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             assert!(!breaker.failed(Now(1)));
-            assert!(!breaker.failed(Now(1)));
+            assert!(!breaker.failed(Now(2)));
             breaker.answered();
         }
         assert!(breaker.is_closed());
         assert!(!breaker.failed(Now(1)));
-        assert!(!breaker.failed(Now(1)));
-        assert!(breaker.failed(Now(1)));
+        assert!(!breaker.failed(Now(2)));
+        assert!(breaker.failed(Now(3)));
         assert!(!breaker.is_closed());
+    }
+
+    #[test]
+    fn calls_that_fail_together_are_one_failure() {
+        let mut breaker = Breaker::default();
+        for _ in 0..64 {
+            assert!(!breaker.failed(Now(200)));
+        }
+        assert!(breaker.is_closed());
     }
 
     #[test]
     fn an_open_one_probes_at_once_and_then_twice_a_second() {
         let mut breaker = Breaker::default();
         assert!(!breaker.probe(Now(0)));
-        for _ in 0..3 {
-            breaker.failed(Now(1_000));
+        for at in [980, 990, 1_000] {
+            breaker.failed(Now(at));
         }
         let probes: Vec<_> = (1_000..3_000)
             .filter(|at| breaker.probe(Now(*at)))
@@ -100,8 +115,8 @@ mod tests {
     #[test]
     fn a_late_answer_does_not_close_it() {
         let mut breaker = Breaker::default();
-        for _ in 0..3 {
-            breaker.failed(Now(0));
+        for at in 0..3 {
+            breaker.failed(Now(at));
         }
         breaker.answered();
         assert!(!breaker.is_closed());

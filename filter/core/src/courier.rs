@@ -34,7 +34,7 @@ pub struct Batch {
     pub commands: Vec<u8>,
     /// All replies that must come.
     pub replies: usize,
-    /// The shortest time-out of any of them, ms.
+    /// The longest time-out of any of them, ms: nobody's call fails early because another's patience ends.
     pub timeout_ms: u64,
     /// The callers, in order.
     pub tickets: Vec<Ticket>,
@@ -64,10 +64,7 @@ impl Courier {
         if self.waiting.is_empty() || self.is_under_way(now) {
             return None;
         }
-        let mut batch = Batch {
-            timeout_ms: u64::MAX,
-            ..Batch::default()
-        };
+        let mut batch = Batch::default();
         let mut taken = 0_usize;
         for (ticket, commands, timeout_ms) in &self.waiting {
             let replies = batch.replies.saturating_add(ticket.replies);
@@ -77,7 +74,7 @@ impl Courier {
             }
             batch.commands.extend_from_slice(commands);
             batch.replies = replies;
-            batch.timeout_ms = batch.timeout_ms.min(*timeout_ms);
+            batch.timeout_ms = batch.timeout_ms.max(*timeout_ms);
             batch.tickets.push(*ticket);
             taken = taken.saturating_add(1);
         }
@@ -128,7 +125,7 @@ mod tests {
         assert_eq!(courier.returned(None), []);
         let second = courier.depart(now).expect("the next two");
         assert_eq!(second.commands, b"bcd");
-        assert_eq!((second.replies, second.timeout_ms), (3, 150));
+        assert_eq!((second.replies, second.timeout_ms), (3, 200));
         assert_eq!(second.tickets, [ticket(2, 2), ticket(3, 1)]);
     }
 

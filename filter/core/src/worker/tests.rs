@@ -11,12 +11,12 @@ fn each_partition_admits_again_once_its_own_live_reservations_are_known() {
     let mut worker = Worker::new(config, [1; 16], Now(0));
     let (first, second) = (Partition(0), Partition(1));
     worker.home(second, Now(0));
-    for _ in 0..3 {
-        worker.store_failed(Now(1), &mut Vec::new());
+    for at in 1..=3 {
+        worker.store_failed(Now(at), &mut Vec::new());
     }
     assert!(!worker.may_admit(first) && !worker.may_admit(second));
     let calls: Vec<CallId> = worker
-        .tick(Now(1))
+        .tick(Now(3))
         .into_iter()
         .filter_map(|effect| match effect {
             Effect::CallRedis { call, .. } => Some(call),
@@ -28,8 +28,8 @@ fn each_partition_admits_again_once_its_own_live_reservations_are_known() {
         Reply::Integer(5),
         Reply::Integer(0),
     ]))];
-    worker.redis(Now(2), calls[0], Ok(&renewed));
+    worker.redis(Now(4), calls[0], Ok(&renewed));
     assert!(worker.may_admit(first) && !worker.may_admit(second));
-    worker.redis(Now(3), calls[1], Ok(&renewed));
+    worker.redis(Now(5), calls[1], Ok(&renewed));
     assert!(worker.may_admit(second));
 }

@@ -575,6 +575,7 @@ fn with_allow_an_open_breaker_lets_known_keys_through_for_a_minute_and_unknown_o
     let mut world = warm(allowing());
     for _ in 0..3 {
         let (mut client, call, _) = asking(&mut world);
+        world.now += 1;
         world.step(
             &mut client,
             Event::Redis {
