@@ -226,6 +226,12 @@ impl KeyState {
         self.scopes.iter().any(|scope| scope.budget_binds)
     }
 
+    /// Whether a scope limits requests in flight.
+    pub(crate) fn limits_parallel(&self) -> bool {
+        let mut scopes = self.scopes.iter();
+        scopes.any(|scope| scope.limits.parallel.is_some())
+    }
+
     /// The lowest token limit of any scope.
     pub(crate) fn tightest_tpm(&self) -> Option<u64> {
         self.scopes

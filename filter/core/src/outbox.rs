@@ -29,6 +29,8 @@ const KEPT_MS: u64 = 30_000;
 const KEPT_AT_LEAST_MS: u64 = 1_000;
 /// Memory for acknowledged settlements.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// Waiting settlements that are sent at once.
+const FLUSH_AT: usize = 32;
 /// Settle commands in one call.
 const SETTLES: usize = 4;
 /// Release commands in one call.
@@ -72,6 +74,8 @@ pub(crate) struct Outbox {
     acknowledged: u64,
     bytes: usize,
     releases: VecDeque<ReservationId>,
+    /// Somebody may wait for a slot that an unsent item holds.
+    urgent: bool,
 }
 
 impl Outbox {
@@ -86,6 +90,7 @@ impl Outbox {
             acknowledged: 0,
             bytes: 0,
             releases: VecDeque::new(),
+            urgent: false,
         }
     }
 
@@ -114,7 +119,13 @@ impl Outbox {
             .saturating_add(self.releases.len())
     }
 
+    /// Whether so much waits, or for such a reason, that it should not wait for the next tick.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent || self.waiting() >= FLUSH_AT
+    }
+
     pub(crate) fn settle(&mut self, finished: Finished) {
+        self.urgent |= finished.key.limits_parallel();
         let item = Item {
             finished,
             acknowledged: None,
@@ -129,6 +140,7 @@ impl Outbox {
 
     /// Encodes what waits, oldest first; `None` where nothing does.
     pub(crate) fn batch(&mut self, by: By, out: &mut Vec<u8>) -> Option<Batch> {
+        self.urgent = false;
         let mut settles = Vec::new();
         let mut next = self.acknowledged.saturating_add(1);
         for _ in 0..SETTLES {

@@ -35,8 +35,6 @@ const KEYS: usize = 2_048;
 const REVS: usize = 8_192;
 /// Settlements and releases that wait, and reservations that live, above which nothing new is admitted.
 const ROOM: usize = 16_384;
-/// Waiting settlements that are sent at once.
-const FLUSH_AT: usize = 32;
 
 /// The state of one VM, apart from its exchanges.
 pub struct Worker {
@@ -124,7 +122,7 @@ impl Worker {
             && self
                 .homes
                 .values()
-                .any(|home| home.can_flush(now) && home.outbox.waiting() >= FLUSH_AT)
+                .any(|home| home.can_flush(now) && home.outbox.is_urgent())
     }
 
     /// The home's obligations, made when first needed.

@@ -242,7 +242,7 @@ impl Worker {
             Verdict::Incomplete | Verdict::Complete => {
                 home.flush_done();
                 self.breaker.answered();
-                if home.outbox.waiting() >= super::FLUSH_AT && home.can_flush(now) {
+                if home.outbox.is_urgent() && home.can_flush(now) {
                     self.send_flush(partition, By::Hash, now, effects);
                 }
             }

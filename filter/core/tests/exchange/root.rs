@@ -69,7 +69,8 @@ fn the_first_tick_tells_redis_that_the_worker_lives_and_learns_its_time() {
 
 #[test]
 fn settlements_wait_for_a_tick_or_for_thirty_two() {
-    let mut world = world();
+    let mut world = World::with_limits(rpm(100_000));
+    world.tick();
     finish(&mut world, 31);
     assert!(!world.worker.wants_flush(Now(world.now)));
     finish(&mut world, 1);
@@ -78,6 +79,21 @@ fn settlements_wait_for_a_tick_or_for_thirty_two() {
     world.tick();
     assert_eq!(world.redis.log, ["Settle"], "in one command");
     assert_eq!(events(&world), 32);
+}
+
+#[test]
+fn a_settlement_that_frees_a_limited_slot_does_not_wait() {
+    let mut world = World::with_limits(Limits {
+        parallel: Some(1),
+        ..Limits::default()
+    });
+    world.tick();
+    assert!(!world.worker.wants_flush(Now(world.now)));
+    finish(&mut world, 1);
+    assert!(world.worker.wants_flush(Now(world.now)));
+    world.tick();
+    assert!(!world.worker.wants_flush(Now(world.now)));
+    finish(&mut world, 1);
 }
 
 #[test]
