@@ -23,6 +23,9 @@ pub struct Config {
     pub default_output_cap: u64,
     /// What to do while Redis fails.
     pub on_store_failure: OnStoreFailure,
+    /// The one header in which virtual keys are looked for, in lower case; LiteLLM's `litellm_key_header_name`. Without it every header that
+    /// LiteLLM knows is read.
+    pub key_header: Option<String>,
     /// Tests only: tell the upstream when, by Redis's clock, its request was admitted.
     pub admission_header: bool,
 }
@@ -49,6 +52,29 @@ pub enum OnStoreFailure {
     Allow,
 }
 
+/// Headers that mean something to HTTP, to Envoy or to the spend log: no key may stand in them.
+const TAKEN: [&str; 17] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-litellm-customer-id",
+    "x-litellm-end-user-id",
+    "x-litellm-tags",
+    "x-request-id",
+];
+/// Likewise.
+const TAKEN_PREFIXES: [&str; 3] = ["x-envoy-", "x-forwarded-", "x-tollkeeper-"];
+
 /// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
@@ -71,6 +97,7 @@ impl Default for Config {
             output_cap: OutputCap::Default,
             default_output_cap: 4096,
             on_store_failure: OnStoreFailure::Deny,
+            key_header: None,
             admission_header: false,
         }
     }
@@ -120,8 +147,31 @@ impl Config {
             &self.default_output_cap,
             &1,
             &1_000_000,
-        )
+        )?;
+        if self
+            .key_header
+            .as_deref()
+            .is_some_and(|name| !is_free_header(name))
+        {
+            return Err(ConfigError(
+                "key_header: expected the name of a header in lower case, one with no other meaning"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
+}
+
+/// Whether `name` is a header's in the form in which Envoy shows it, and the header may be taken away from a request that goes upstream.
+fn is_free_header(name: &str) -> bool {
+    // RFC 9110, 5.6.2.
+    let letter = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    };
+    !name.is_empty()
+        && name.bytes().all(letter)
+        && !TAKEN.contains(&name)
+        && !TAKEN_PREFIXES.iter().any(|taken| name.starts_with(taken))
 }
 
 #[cfg(test)]
@@ -142,7 +192,7 @@ mod tests {
     fn every_field_can_be_set() {
         let config = Config::parse(
             br#"{"redis_cluster":"r","redis_timeout_ms":50,"partitions":64,"max_body_bytes":4096,"output_cap":"clamp",
-                "default_output_cap":100,"on_store_failure":"allow","admission_header":true}"#,
+                "default_output_cap":100,"on_store_failure":"allow","key_header":"x-my-key","admission_header":true}"#,
         );
         let expected = Config {
             redis_cluster: "r".to_owned(),
@@ -152,6 +202,7 @@ mod tests {
             output_cap: OutputCap::Clamp,
             default_output_cap: 100,
             on_store_failure: OnStoreFailure::Allow,
+            key_header: Some("x-my-key".to_owned()),
             admission_header: true,
         };
         assert_eq!(config, Ok(expected));
@@ -173,5 +224,32 @@ mod tests {
         assert!(refusal(r#"{"default_output_cap":0}"#).contains("default_output_cap"));
         assert!(refusal(r#"{"redis_cluster":""}"#).contains("redis_cluster"));
         assert!(refusal(r#"{"output_cap":"none"}"#).contains("none"));
+    }
+
+    #[test]
+    fn a_key_header_is_a_lower_case_name_that_means_nothing_else() {
+        for name in ["x-my-key", "authorization", "x-litellm-api-key", "k.1_2"] {
+            let json = format!(r#"{{"key_header":"{name}"}}"#);
+            let config = Config::parse(json.as_bytes()).unwrap();
+            assert_eq!(config.key_header.as_deref(), Some(name));
+        }
+        let absent = Config::parse(br#"{"key_header":null}"#).unwrap();
+        assert_eq!(absent.key_header, None);
+        for name in [
+            "",
+            "X-My-Key",
+            ":path",
+            "a b",
+            "a:",
+            "schlüssel",
+            "host",
+            "content-length",
+            "x-litellm-tags",
+            "x-tollkeeper-provider",
+            "x-forwarded-for",
+        ] {
+            let refused = refusal(&format!(r#"{{"key_header":"{name}"}}"#));
+            assert!(refused.contains("key_header"), "{name}: {refused}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Finds the virtual key that a request presents. Decides only what was presented: whether the key exists is the index's to say. All forms
-//! present must name the same key, because whoever reads another one than we do would bill another owner. Works on bytes; any byte may come.
+//! present must name the same key, because whoever reads another one than we do would bill another owner; where one header is configured, that
+//! header alone counts. Works on bytes; any byte may come.
 
 use contract::virtual_key::VirtualKey;
 
@@ -21,25 +22,19 @@ pub(crate) fn is_credential(name: &[u8]) -> bool {
     CREDENTIALS.iter().any(|known| known.as_bytes() == name)
 }
 
-/// The key that the headers and the query present.
-pub(crate) fn key(headers: &Headers, query: Option<&[u8]>) -> Result<VirtualKey, Refusal> {
+/// The key that a request presents: in the header `only` where there is one, else in any header or in the query.
+pub(crate) fn key(
+    headers: &Headers,
+    query: Option<&[u8]>,
+    only: Option<&str>,
+) -> Result<VirtualKey, Refusal> {
     let mut presented = Presented::default();
-    for (name, value) in headers.iter().filter(|(name, _)| is_credential(name)) {
-        if name == b"authorization" {
-            presented.authorization(value)?;
-        } else {
-            for part in value.split(|byte| *byte == b',') {
-                let part = part.trim_ascii();
-                presented.take(after_scheme(part, &["bearer"]).unwrap_or(part))?;
-            }
+    if let Some(only) = only {
+        for (_, value) in headers.iter().filter(|(name, _)| name == only.as_bytes()) {
+            presented.plain(value)?;
         }
-    }
-    for (_, value) in query
-        .into_iter()
-        .flat_map(parameters)
-        .filter(|(name, _)| is_key(name))
-    {
-        presented.take(&percent_decoded(value))?;
+    } else {
+        presented.anywhere(headers, query)?;
     }
     let key = presented.0.ok_or(Refusal::NoKey)?;
     if !key.starts_with(b"sk-") {
@@ -48,6 +43,14 @@ pub(crate) fn key(headers: &Headers, query: Option<&[u8]>) -> Result<VirtualKey,
         });
     }
     VirtualKey::parse(&key).ok_or(Refusal::UnknownKey)
+}
+
+/// Whether a header's value is the key, with or without a scheme, alone or in a list. A key holds neither space nor comma.
+pub(crate) fn shows(value: &[u8], key: &VirtualKey) -> bool {
+    let key = key.expose().as_bytes();
+    value
+        .split(|byte| matches!(byte, b',' | b' ' | b'\t'))
+        .any(|word| word == key)
 }
 
 /// The query without `key`; `None` where it has none.
@@ -75,6 +78,31 @@ impl Presented {
                 Ok(())
             }
         }
+    }
+
+    fn anywhere(&mut self, headers: &Headers, query: Option<&[u8]>) -> Result<(), Refusal> {
+        for (name, value) in headers.iter().filter(|(name, _)| is_credential(name)) {
+            if name == b"authorization" {
+                self.authorization(value)?;
+            } else {
+                self.plain(value)?;
+            }
+        }
+        for (_, value) in query
+            .into_iter()
+            .flat_map(parameters)
+            .filter(|(name, _)| is_key(name))
+        {
+            self.take(&percent_decoded(value))?;
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        for part in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            self.take(after_scheme(part, &["bearer"]).unwrap_or(part))?;
+        }
+        Ok(())
     }
 
     fn authorization(&mut self, value: &[u8]) -> Result<(), Refusal> {

@@ -1,6 +1,8 @@
 //! Reads a request's headers: route, credential, and what must not go upstream. Decides nothing about the key. Bytes throughout: any header may
 //! hold anything.
 
+use contract::virtual_key::VirtualKey;
+
 use crate::config::Config;
 use crate::event::Headers;
 use crate::route::{Route, split_query};
@@ -42,7 +44,8 @@ pub(super) fn read(
         Route::WrongMethod(expected) => return Err(Refusal::WrongMethod { expected }),
         Route::Unknown => return Err(Refusal::UnknownRoute),
     };
-    let key = auth::key(headers, query)?;
+    let key_header = config.key_header.as_deref();
+    let key = auth::key(headers, query, key_header)?;
     let plain = |encoding: &[u8]| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
     if headers
         .iter()
@@ -69,7 +72,7 @@ pub(super) fn read(
         route,
         hash: key.hash(),
         headers: ToForward {
-            remove: removed(headers),
+            remove: removed(headers, &key, key_header),
             path: upstream_path(path, route, query),
             has_length: length.is_some(),
         },
@@ -88,10 +91,16 @@ pub(super) fn read(
     })
 }
 
-fn removed(headers: &Headers) -> Vec<Vec<u8>> {
+/// What stays behind: every credential, counted or not, our own names, and whatever else shows the key.
+fn removed(headers: &Headers, key: &VirtualKey, key_header: Option<&str>) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
-    for (name, _) in headers {
-        let goes = auth::is_credential(name) || OWN.iter().any(|prefix| name.starts_with(prefix));
+    for (name, value) in headers {
+        // HTTP/2's own fields cannot be taken away.
+        let shows_key = || !name.starts_with(b":") && auth::shows(value, key);
+        let goes = auth::is_credential(name)
+            || key_header.is_some_and(|header| name == header.as_bytes())
+            || OWN.iter().any(|prefix| name.starts_with(prefix))
+            || shows_key();
         if goes && !names.contains(name) {
             names.push(name.clone());
         }

@@ -110,6 +110,15 @@ fn set_headers(
     edits: &[Edit],
     body_bytes: usize,
 ) {
+    // First what the client sent goes, whatever its name; then ours is set.
+    turn.effects.extend(
+        request
+            .headers
+            .remove
+            .iter()
+            .cloned()
+            .map(Effect::RemoveRequestHeader),
+    );
     let mut set = |name, value: Vec<u8>| {
         turn.effects.push(Effect::RequestHeader {
             name,
@@ -126,21 +135,6 @@ fn set_headers(
             length(body_bytes, edits).to_string().into_bytes(),
         );
     }
-    turn.effects.extend(
-        request
-            .headers
-            .remove
-            .iter()
-            .cloned()
-            .map(Effect::RemoveRequestHeader),
-    );
-    // After the client's headers of these names are gone.
-    let mut set = |name, value: Vec<u8>| {
-        turn.effects.push(Effect::RequestHeader {
-            name,
-            value: Some(value),
-        });
-    };
     set(
         "x-tollkeeper-provider",
         asked.question.model.provider.clone().into_bytes(),

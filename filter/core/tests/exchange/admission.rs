@@ -4,6 +4,7 @@ use contract::limits::Limits;
 use contract::records::{ModelRecord, Record};
 use contract::redis_key::RecordId;
 use filter_core::config::{Config, OutputCap};
+use filter_core::effect::Effect;
 use filter_core::event::Event;
 use filter_core::metric::Metric;
 use serde_json::json;
@@ -104,17 +105,81 @@ fn the_upstream_sees_the_model_that_is_billed_and_neither_key_nor_our_names() {
     let provider = client.effects.iter().position(|effect| {
         matches!(
             effect,
-            filter_core::effect::Effect::RequestHeader {
+            Effect::RequestHeader {
                 name: "x-tollkeeper-provider",
                 ..
             }
         )
     });
     let removal = client.effects.iter().position(|effect| {
-        *effect
-            == filter_core::effect::Effect::RemoveRequestHeader(b"x-tollkeeper-provider".to_vec())
+        *effect == Effect::RemoveRequestHeader(b"x-tollkeeper-provider".to_vec())
     });
     assert!(removal < provider, "the client's goes before ours is set");
+}
+
+#[test]
+fn where_a_key_header_is_configured_another_credential_neither_counts_nor_leaves() {
+    let mut world = World::with(Config {
+        key_header: Some("x-my-key".to_owned()),
+        ..Config::default()
+    });
+    world.key(KEY, |_| {});
+    for value in [KEY.to_owned(), format!("Bearer {KEY}")] {
+        let headers = headers(
+            "POST",
+            "/v1/chat/completions?key=sk-third",
+            &[
+                ("authorization", "Bearer sk-other"),
+                ("x-my-key", &value),
+                ("x-kept", "sk-other"),
+            ],
+        );
+        let client = world.send(&headers, HELLO.as_bytes());
+        assert!(client.resumed(), "{value}");
+        assert!(client.removed("authorization"));
+        assert!(client.removed("x-my-key"));
+        assert!(!client.removed("x-kept"));
+        assert_eq!(
+            client.sent_header(":path").as_deref(),
+            Some("/v1/chat/completions")
+        );
+    }
+    let refused = world.chat(HELLO);
+    assert_eq!(refused.refusal(), (401, "no_key".to_owned()));
+}
+
+#[test]
+fn the_key_does_not_leave_under_a_name_that_nobody_reads_it_from() {
+    let mut world = World::with_limits(rpm(10));
+    let bearer = format!("Bearer {KEY}");
+    let longer = format!("{KEY}x");
+    let headers = headers(
+        "POST",
+        "/v1/chat/completions",
+        &[
+            ("authorization", &bearer),
+            ("x-copy", KEY),
+            ("x-kept", &longer),
+            ("x-list", &format!("a, {KEY}")),
+            ("accept-encoding", KEY),
+            ("proxy-authorization", &bearer),
+        ],
+    );
+    let client = world.send(&headers, HELLO.as_bytes());
+    assert!(client.resumed());
+    for name in ["x-copy", "x-list", "proxy-authorization"] {
+        assert!(client.removed(name), "{name}");
+    }
+    assert!(!client.removed("x-kept"));
+    let last = client.effects.iter().rfind(|effect| match effect {
+        Effect::RequestHeader { name, .. } => *name == "accept-encoding",
+        Effect::RemoveRequestHeader(name) => name == b"accept-encoding",
+        _ => false,
+    });
+    assert!(
+        matches!(last, Some(Effect::RequestHeader { .. })),
+        "what we set stays"
+    );
 }
 
 #[test]
@@ -131,9 +196,7 @@ fn a_body_that_needs_no_change_is_left_alone() {
     });
     let client = world.chat(&HELLO.replace("gpt-4o", "same"));
     assert!(client.resumed());
-    let edited = |effect: &filter_core::effect::Effect| {
-        matches!(effect, filter_core::effect::Effect::EditRequestBody(_))
-    };
+    let edited = |effect: &Effect| matches!(effect, Effect::EditRequestBody(_));
     assert!(!client.effects.iter().any(edited));
     assert_eq!(client.sent_header("content-length"), None);
 }

@@ -5,11 +5,18 @@ fn key_of(headers: &[(&str, &[u8])]) -> Result<String, Refusal> {
 }
 
 fn query_key_of(headers: &[(&str, &[u8])], query: Option<&str>) -> Result<String, Refusal> {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()))
-        .collect();
-    key(&headers, query.map(str::as_bytes)).map(|key| key.expose().to_owned())
+    let key = key(&owned(headers), query.map(str::as_bytes), None);
+    key.map(|key| key.expose().to_owned())
+}
+
+fn only_key_of(only: &str, headers: &[(&str, &[u8])]) -> Result<String, Refusal> {
+    let key = key(&owned(headers), Some(b"key=sk-query"), Some(only));
+    key.map(|key| key.expose().to_owned())
+}
+
+fn owned(headers: &[(&str, &[u8])]) -> Headers {
+    let owned = |(name, value): &(&str, &[u8])| (name.as_bytes().to_vec(), value.to_vec());
+    headers.iter().map(owned).collect()
 }
 
 #[test]
@@ -157,4 +164,46 @@ fn a_percent_sign_decodes_only_what_is_encoded() {
     assert_eq!(percent_decoded(b"a%2"), b"a%2");
     assert_eq!(percent_decoded(b"%zz%41%"), b"%zzA%");
     assert_eq!(percent_decoded(b"%+1"), b"%+1");
+}
+
+#[test]
+fn where_one_header_is_configured_no_other_counts() {
+    let other: (&str, &[u8]) = ("authorization", b"Bearer sk-b");
+    for value in [
+        b"sk-a".as_slice(),
+        b"Bearer sk-a",
+        b"bearer  sk-a ",
+        b"sk-a, sk-a",
+    ] {
+        let header = ("x-my-key", value);
+        assert_eq!(
+            only_key_of("x-my-key", &[other, header]),
+            Ok("sk-a".to_owned())
+        );
+    }
+    assert_eq!(only_key_of("x-my-key", &[other]), Err(Refusal::NoKey));
+    assert_eq!(
+        only_key_of("x-my-key", &[("x-my-key", b"sk-a"), ("x-my-key", b"sk-b")]),
+        Err(Refusal::ConflictingKeys)
+    );
+    assert_eq!(
+        only_key_of("authorization", &[other, ("x-api-key", b"sk-a")]),
+        Ok("sk-b".to_owned())
+    );
+}
+
+#[test]
+fn a_header_shows_the_key_only_as_a_whole_word() {
+    let key = VirtualKey::parse(b"sk-a").unwrap();
+    for value in [
+        b"sk-a".as_slice(),
+        b"Bearer sk-a",
+        b"x,sk-a",
+        b"token\tsk-a ",
+    ] {
+        assert!(shows(value, &key));
+    }
+    for value in [b"".as_slice(), b"sk-ab", b"task-a", b"Bearer sk-b", b"sk-A"] {
+        assert!(!shows(value, &key));
+    }
 }
