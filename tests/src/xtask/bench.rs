@@ -235,5 +235,5 @@ async fn redis_commands(stack: &Stack) -> Result<f64> {
             .and_then(|calls| calls.parse::<f64>().ok())
             .unwrap_or(0.0)
     };
-    Ok(calls("evalsha") + calls("eval") + calls("mget"))
+    Ok(calls("evalsha") + calls("eval"))
 }
