@@ -126,8 +126,8 @@ impl HttpContext for Request {
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if self.flow() != Flow::Replied {
-            let chunk = &[];
-            self.step(Callback::Other, Event::ResponseBody { chunk, end: true });
+            // Envoy has sent the body on: there is no buffer that could be changed here.
+            self.step(Callback::Other, Event::ResponseTrailers);
         }
         Action::Continue
     }

@@ -49,6 +49,8 @@ pub enum Event<'a> {
         /// The last piece.
         end: bool,
     },
+    /// The answer ended with trailers: nothing can be added to its body any more.
+    ResponseTrailers,
     /// The stream is over, whichever way: Envoy's `on_log`. The last event.
     Done,
 }

@@ -92,6 +92,9 @@ fn next(turn: &mut Turn<'_>, state: State, event: Event<'_>) -> State {
         (State::Answering(answering), Event::ResponseBody { chunk, end }) => {
             answer::on_body(turn, answering, chunk, end)
         }
+        (State::Answering(answering), Event::ResponseTrailers) => {
+            answer::on_trailers(turn, *answering)
+        }
         (State::Answering(answering), Event::Done) => answer::finished(turn, *answering, false),
         // The client left, or Envoy answers in our place, while Redis was asked.
         (State::Admitting(admitting), Event::ResponseHeaders { .. } | Event::Done) => {

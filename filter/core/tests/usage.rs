@@ -547,6 +547,73 @@ mod hiding {
         }
     }
 
+    /// What a client makes of a stream: by the standard, events that a blank line completed; by lines, data that is a whole document.
+    fn understood(body: &[u8]) -> (Vec<(String, String)>, Vec<String>) {
+        let text = String::from_utf8_lossy(body).replace('\r', "");
+        let mut events = Vec::new();
+        let (mut kind, mut data) = (String::new(), Vec::new());
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in complete.split('\n') {
+            match line.split_once(": ") {
+                Some(("event", value)) => value.clone_into(&mut kind),
+                Some(("data", value)) => data.push(value.to_owned()),
+                _ if line.is_empty() => {
+                    let (kind, data) = (std::mem::take(&mut kind), std::mem::take(&mut data));
+                    if !data.is_empty() {
+                        events.push((kind, data.join("\n")));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let whole = |data: &&str| {
+            *data == "[DONE]" || serde_json::from_str::<serde_json::Value>(data).is_ok()
+        };
+        let lines = text.split('\n').filter_map(|l| l.strip_prefix("data: "));
+        let lines = lines.filter(whole).map(str::to_owned).collect();
+        (events, lines)
+    }
+
+    #[test]
+    fn a_stream_that_ends_anywhere_without_a_last_piece_keeps_nothing_from_the_client_but_usage() {
+        const USAGE: &str =
+            "{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}";
+        let stream = [
+            ": hello\n\n",
+            "event: chunk\nid: 7\ndata: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n",
+            "data: {\"choices\":[],\"prompt_filter_results\":[{}]}\n\n",
+            "data: {\"id\"\ndata: :\"c\",\"choices\":[{\"text\":\"a\"}]}\n\n",
+            "event: error\ndata: {\"error\":{\"message\":\"no\"}}\n\n",
+            "data: [1]\n\ndata: \"text\"\n\ndata: null\n\ndata: plain words\n\n",
+            "event: usage\ndata: ",
+            USAGE,
+            "\n\n: bye\n\ndata: [DONE]\n\n",
+        ]
+        .concat();
+        for body in [stream.clone(), stream.replace('\n', "\r\n")] {
+            for at in 0..=body.len() {
+                let came = &body.as_bytes()[..at];
+                let (mut events, mut lines) = understood(came);
+                events.retain(|(_, data)| data != USAGE);
+                lines.retain(|data| data != USAGE);
+                for size in [1, 7, body.len()] {
+                    let mut meter = Meter::new(Api::ChatCompletions, HIDING);
+                    let mut seen = Vec::new();
+                    for piece in came.chunks(size) {
+                        pass(&mut seen, piece, meter.push(piece, false));
+                    }
+                    let what = String::from_utf8_lossy(&seen);
+                    assert!(left_out(&seen, came));
+                    assert_eq!(
+                        understood(&seen),
+                        (events.clone(), lines.clone()),
+                        "cut at {at}: {what}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_usage_chunk_that_ends_without_its_blank_line_is_taken_out_too() {
         let body = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}";

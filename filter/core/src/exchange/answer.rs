@@ -1,4 +1,4 @@
-//! The upstream's answer passes. Decides which headers the client sees, and meters the body; nothing is held back. What it cost is settled as
+//! The upstream's answer passes. Decides which headers the client sees, and meters the body; nothing that a client could use is held back. What it cost is settled as
 //! soon as it is known: at the last piece, or where the exchange ends.
 
 use super::limit_headers::{self, header};
@@ -132,6 +132,14 @@ pub(crate) fn on_body(
     } else {
         State::Answering(answering)
     }
+}
+
+/// The answer ended after its last piece. What the meter still holds cannot be passed on; it is only ever what no client can use.
+pub(crate) fn on_trailers(turn: &mut Turn<'_>, mut answering: Answering) -> State {
+    if let Some(meter) = &mut answering.meter {
+        let _unusable = meter.push(&[], true);
+    }
+    finished(turn, answering, true)
 }
 
 /// The exchange is over before its answer was, or with it.

@@ -45,9 +45,9 @@ impl Document {
         only_usage
     }
 
-    /// Whether a choice has been seen in this document, so that it does more than report usage.
-    pub(super) fn has_choice(&self) -> bool {
-        self.reader.has_choice()
+    /// Whether this document, as far as it has come, does nothing but report usage or may still turn out so.
+    pub(super) fn may_only_report_usage(&self) -> bool {
+        !self.broken && self.reader.may_only_report_usage()
     }
 
     /// Nothing follows: a count seen so far is the last one.

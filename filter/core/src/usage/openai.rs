@@ -57,6 +57,8 @@ struct State {
     usage: Option<Counts>,
     choices: Choices,
     error: bool,
+    // Nothing that matters can follow: the object is complete, or it is none.
+    settled: bool,
     // Bytes of `delta`, and whether they are audio.
     delta: u64,
     audio: bool,
@@ -116,8 +118,15 @@ impl OpenAi {
             && !document.error
     }
 
+    /// Whether `only_usage` holds or may come to hold.
+    pub(super) fn may_only_report_usage(&self) -> bool {
+        let document = &self.document;
+        let open = !document.settled && !document.error && !self.has_choice();
+        self.only_usage() || (open && self.shape == Shape::Choices)
+    }
+
     /// Whether there is a choice in the document.
-    pub(super) fn has_choice(&self) -> bool {
+    fn has_choice(&self) -> bool {
         self.document.choices == Choices::Some
     }
 
@@ -135,6 +144,7 @@ impl OpenAi {
 
     fn scalar(&mut self) {
         self.slot = self.begins();
+        self.document.settled |= self.frames.is_empty();
         self.value.clear();
         self.length = 0;
     }
@@ -178,6 +188,7 @@ impl Reader for OpenAi {
 
     fn open(&mut self, nest: Nest, _: usize) -> Result<(), Unreadable> {
         let slot = self.begins();
+        self.document.settled |= slot == Slot::Root && nest == Nest::Array;
         match slot {
             Slot::Error => self.error(),
             Slot::Count(_) => self.spoil(),
@@ -200,6 +211,7 @@ impl Reader for OpenAi {
             self.tally.count(&self.document.usage.unwrap_or_default());
             self.last();
         }
+        self.document.settled |= self.frames.is_empty();
         Ok(())
     }
 
@@ -281,7 +293,9 @@ impl Reader for OpenAi {
     }
 
     fn literal(&mut self, literal: Literal, _: usize, _: usize) -> Result<(), Unreadable> {
-        match self.begins() {
+        let slot = self.begins();
+        self.document.settled |= slot == Slot::Root;
+        match slot {
             Slot::Count(_) | Slot::Details(_) if literal != Literal::Null => {
                 self.spoil();
             }

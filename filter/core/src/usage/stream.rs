@@ -2,6 +2,11 @@
 //!
 //! While nothing is taken out, nothing is copied or held. Where an event may have to be taken out, it is held until that is clear, which for
 //! an event with a choice is where its choice begins; more than [`MAX_HELD`] is never held.
+//!
+//! What is held is always the beginning of one event: fields before its data, an object that is not complete and shows no choice and no error,
+//! or the report itself. Where a stream is cut there, or ends there with trailers, it is not passed on. A client loses nothing: an event without
+//! its blank line is discarded, and one that goes by lines cannot read half an object. A `retry` among those fields is lost too; it tells when to
+//! ask again for what a POST cannot ask for again.
 
 use super::Passed;
 use super::document::Document;
@@ -61,7 +66,7 @@ impl Stream {
                 Step::Event => gate.event(&mut cut, at, hidden),
                 Step::EventLf => gate.event_lf(&mut cut, at),
                 Step::Comment => gate.pass(&mut cut, at),
-                Step::Data(_) if !gate.passing && self.document.has_choice() => {
+                Step::Data(_) if !gate.passing && !self.document.may_only_report_usage() => {
                     gate.passing = true;
                     gate.pass(&mut cut, at);
                 }

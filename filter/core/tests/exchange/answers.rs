@@ -138,6 +138,33 @@ fn a_stream_is_made_to_end_with_usage_and_the_client_does_not_see_it() {
 }
 
 #[test]
+fn a_stream_that_ends_with_trailers_is_settled_exactly_and_its_body_left_alone() {
+    let mut world = World::with_limits(budget("1"));
+    let mut client = world.chat(STREAM);
+    let cut = USAGE.trim_end();
+    let headers = pairs(&[(":status", "200"), ("content-type", "text/event-stream")]);
+    world.step(
+        &mut client,
+        Event::ResponseHeaders {
+            headers: &headers,
+            end: false,
+        },
+    );
+    for piece in [DELTA, cut] {
+        let chunk = piece.as_bytes();
+        world.step(&mut client, Event::ResponseBody { chunk, end: false });
+    }
+    let effects = world.step(&mut client, Event::ResponseTrailers);
+    let touches = |effect: &Effect| matches!(effect, Effect::ReplaceResponseChunk(_));
+    assert!(!effects.iter().any(touches));
+    assert!(client.exchange.is_over());
+    world.step(&mut client, Event::Done);
+    let (cost, body) = settled(&mut world);
+    assert_eq!((cost, body["x"].as_bool()), (75_001, Some(true)));
+    assert_eq!(world.redis.model.events().len(), 1);
+}
+
+#[test]
 fn a_client_that_asked_for_usage_sees_it() {
     let mut world = World::with_limits(budget("1"));
     let body = STREAM.replace(
