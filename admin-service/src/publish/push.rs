@@ -2,7 +2,7 @@
 //!
 //! Decides: the order (oldest first), the batches, the pace. A row is forgotten only when Redis holds its object at that revision or a later
 //! one. Failure stance: without Redis or the database it tries again, ever more slowly up to two seconds; one object that cannot be read is
-//! logged and left, and holds up no other.
+//! logged and left, and holds up no other, however many of them there are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -66,13 +66,26 @@ impl Publisher {
         pushed
     }
 
+    /// Goes through the outbox page by page, past rows that must stay, and again from its beginning until nothing is left to be done: a
+    /// transaction that ends late leaves a row in front of younger ones.
     async fn push_batches(&self) -> Result<(), PublishError> {
+        let limit = u32::try_from(BATCH).unwrap_or(500);
+        let (mut after, mut any) = (String::new(), false);
         loop {
-            let entries = outbox::pending(&self.store, u32::try_from(BATCH).unwrap_or(500)).await?;
+            let page = outbox::pending(&self.store, &after, limit).await?;
+            let Some(last) = page.last else {
+                if any {
+                    (after, any) = (String::new(), false);
+                    continue;
+                }
+                // Wakes those who wait for rows that another service pushed.
+                return Ok(outbox::done(&self.store, &[]).await?);
+            };
+            after = last;
             let mut values = Values::default();
             let mut done = Vec::new();
             let mut read = BTreeSet::new();
-            for entry in entries {
+            for entry in page.entries {
                 let object = (entry.kind, entry.object_id.clone());
                 if !read.contains(&object) {
                     match self
@@ -90,9 +103,9 @@ impl Publisher {
                 done.push(entry.id);
             }
             if done.is_empty() {
-                // Wakes those who wait for rows that another service pushed.
-                return Ok(outbox::done(&self.store, &[]).await?);
+                continue;
             }
+            any = true;
             self.put(&values).await?;
             outbox::done(&self.store, &done).await?;
         }

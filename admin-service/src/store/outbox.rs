@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use contract::id::Rev;
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -143,23 +144,49 @@ impl Store {
     }
 }
 
-/// The oldest rows, at most `limit`.
-pub async fn pending(store: &Store, limit: u32) -> Result<Vec<Entry>, StoreError> {
-    sqlx::query("SELECT id, kind, object_id, rev, created_at FROM outbox ORDER BY id LIMIT $1")
-        .bind(i64::from(limit))
-        .fetch_all(&mut *store.read().await?)
-        .await?
-        .into_iter()
-        .map(|row| {
-            Ok(Entry {
-                id: row.try_get("id")?,
-                kind: Kind::parse(row.try_get("kind")?)?,
-                object_id: row.try_get("object_id")?,
-                rev: rev(row.try_get("rev")?)?,
-                created_us: unsigned(row.try_get("created_at")?),
-            })
+/// Some of the waiting rows, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The rows that can be read.
+    pub entries: Vec<Entry>,
+    /// The last row's id, read or not: the next page begins after it. None when no row is left.
+    pub last: Option<String>,
+}
+
+/// The oldest rows after the one named `after` (empty: from the beginning), at most `limit`. A row that cannot be read is logged and left out.
+pub async fn pending(store: &Store, after: &str, limit: u32) -> Result<Page, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, kind, object_id, rev, created_at FROM outbox WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *store.read().await?)
+    .await?;
+    let mut page = Page::default();
+    for row in rows {
+        let id: String = row.try_get("id")?;
+        match Entry::read(&row, &id) {
+            Ok(entry) => page.entries.push(entry),
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::error!(%error, row = id, "a row of the outbox cannot be read");
+            }
+            Err(error) => return Err(error),
+        }
+        page.last = Some(id);
+    }
+    Ok(page)
+}
+
+impl Entry {
+    fn read(row: &AnyRow, id: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: id.to_owned(),
+            kind: Kind::parse(row.try_get("kind")?)?,
+            object_id: row.try_get("object_id")?,
+            rev: rev(row.try_get("rev")?)?,
+            created_us: unsigned(row.try_get("created_at")?),
         })
-        .collect()
+    }
 }
 
 /// How many rows wait, and when the oldest was written (microseconds since the epoch).

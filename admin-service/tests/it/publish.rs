@@ -309,6 +309,34 @@ async fn unreadable(database: Database) {
     assert_eq!(service.health.report().outbox_waiting, 1);
 }
 
+on_both!(
+    a_whole_page_of_rows_that_cannot_be_read_holds_up_none_behind_it,
+    unreadable_page
+);
+async fn unreadable_page(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let broken: Vec<Key> = (0..501)
+        .map(|at| Key::new(&format!("broken-{at}")))
+        .collect();
+    write_keys(&database.store, &broken).await;
+    for statement in [
+        "UPDATE virtual_keys SET models = 'no list'",
+        "UPDATE outbox SET kind = 'strange' WHERE object_id = 'broken-7'",
+    ] {
+        let mut connection = database.store.read().await.unwrap();
+        sqlx::query(statement)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    let whole = Key::new("whole");
+    whole.write(&database.store).await;
+    service.publisher.push().await.unwrap();
+    assert!(record(&redis, &whole).await.is_some());
+    assert_eq!(outbox::backlog(&database.store).await.unwrap().0, 501);
+}
+
 #[tokio::test]
 async fn a_record_is_never_written_over_by_the_same_or_a_lower_revision() {
     let redis = TestRedis::start().await;

@@ -174,10 +174,10 @@ async fn calendar(database: Database) {
 
 async fn wait_until_published(api: &Api) {
     let store = &api.service.app().store;
-    let entries = tollkeeper_admin::store::outbox::pending(store, 100)
+    let page = tollkeeper_admin::store::outbox::pending(store, "", 100)
         .await
         .unwrap();
-    let ids: Vec<String> = entries.into_iter().map(|entry| entry.id).collect();
+    let ids: Vec<String> = page.entries.into_iter().map(|entry| entry.id).collect();
     assert!(
         store
             .wait_published(&ids, std::time::Duration::from_secs(5))
