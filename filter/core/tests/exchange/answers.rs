@@ -1,6 +1,10 @@
 //! What is done with the upstream's answer: headers, metering, and exactly one settlement.
 
 use contract::limits::Limits;
+use contract::records::Record;
+use contract::redis_key::RecordId;
+use contract::window::BudgetWindow;
+use filter_core::clock::Now;
 use filter_core::effect::Effect;
 use filter_core::event::Event;
 use filter_core::metric::Metric;
@@ -93,6 +97,35 @@ fn the_providers_count_is_charged_exactly_and_once() {
         ),
         (1, 0, 0)
     );
+}
+
+#[test]
+fn a_team_keys_settlement_carries_the_window_of_its_users_budget() {
+    let mut world = World::new();
+    let mut key = key_record(KEY);
+    key.user = Some(user("u1").id);
+    key.team = Some(team("t1").id);
+    let mut of_user = user("u1");
+    of_user.limits = budget("0.000001");
+    if let Some(budget) = &mut of_user.limits.budget {
+        budget.window = BudgetWindow::Fixed {
+            anchor_ms: 1_234,
+            every_ms: 86_400_000,
+        };
+    }
+    let of_user = (RecordId::user(&user("u1").id), Record::User(of_user));
+    let of_team = (RecordId::team(&team("t1").id), Record::Team(team("t1")));
+    world.publish(KEY, key, vec![of_user, of_team]);
+    let mut client = world.chat(HELLO);
+    assert!(client.resumed(), "the budget itself does not bind it");
+    world.answer(&mut client, "200", ANSWER);
+    let effects = world.worker.tick(Now(world.now));
+    let sent = effects.iter().find_map(|effect| match effect {
+        Effect::CallRedis { commands, .. } => Some(String::from_utf8_lossy(commands)),
+        _ => None,
+    });
+    let sent = sent.expect("a settlement");
+    assert!(sent.contains("F1234,86400000"), "{sent}");
 }
 
 #[test]
