@@ -13,6 +13,7 @@ mod build;
 mod envoy;
 mod postgres;
 mod redis;
+mod redis_login;
 #[cfg(test)]
 mod tests;
 

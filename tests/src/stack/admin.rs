@@ -88,18 +88,11 @@ fn command(
     listen: &str,
 ) -> Command {
     let mut command = Command::new(program);
-    command.args([
-        "serve",
-        "--dev",
-        "--listen",
-        listen,
-        "--database",
-        database_url,
-        "--redis",
-        redis_url,
-    ]);
+    command.args(["serve", "--dev", "--listen", listen]);
     // By the environment: a command line can be read by every user of the machine.
     command.env("LITELLM_MASTER_KEY", &options.master_key);
+    command.env("DATABASE_URL", database_url);
+    command.env("REDIS_URL", redis_url);
     if let Some(config) = &options.config {
         command.arg("--config").arg(config);
     }

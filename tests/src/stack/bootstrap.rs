@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
+use super::redis_login::RedisLogin;
 use crate::setup;
 
 /// Name of the listener that clients call.
@@ -105,6 +106,9 @@ fn apply(bootstrap: &mut Value, edits: &Edits<'_>) -> Result<()> {
     let cluster = named(bootstrap, "/static_resources/clusters", REDIS)?;
     cluster["type"] = json!("STRICT_DNS");
     cluster["load_assignment"] = redis.assignment(REDIS);
+    if let Some(login) = RedisLogin::of(edits.redis_url)? {
+        cluster["typed_extension_protocol_options"] = login.options();
+    }
     if let Providers::Elsewhere(url) = edits.providers {
         let upstream = Address::of(url)?;
         for cluster in list(bootstrap, "/static_resources/clusters")? {

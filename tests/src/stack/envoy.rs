@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
 use super::bootstrap::{self, Edits, Providers};
+use super::redis_login::RedisLogin;
 use crate::client::{Client, authority};
 use crate::process::Process;
 
@@ -149,6 +150,9 @@ async fn run(
             .find(|(given, _)| *given == name);
         // Envoy does not start where a variable is missing; an empty one sends no credential.
         command.env(name, given.map_or("", |(_, key)| key));
+    }
+    if let Some(login) = RedisLogin::of(&settings.redis_url)? {
+        command.envs(login.environment());
     }
     let (process, mut lines) = Process::start(
         &settings.name,
