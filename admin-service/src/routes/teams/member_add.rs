@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::membership::{Joining, join};
 use super::{memberships, shown};
@@ -26,7 +26,8 @@ pub(super) struct Named {
     pub(super) admin: bool,
 }
 
-/// Adds members. A user that is not there yet is made.
+/// Adds members. For a proxy admin a user that is not there yet is made; an admin of the team adds those who are there, and is shown no more
+/// of them than who they are.
 pub async fn member_add(
     State(app): State<App>,
     by: Authorized<TeamMemberAdd>,
@@ -61,7 +62,12 @@ pub async fn member_add(
     let mut object = shown(&mut connection, &app, &team).await?;
     let mut shown_users = Vec::new();
     for (user, _) in &added {
-        shown_users.push(users::shown(&mut connection, &app, user).await?);
+        let whole = by.is_admin() || by.caller.user_id.as_ref() == Some(&user.user_id);
+        shown_users.push(if whole {
+            users::shown(&mut connection, &app, user).await?
+        } else {
+            json!({"user_id": user.user_id, "user_email": user.user_email})
+        });
     }
     let rows = added
         .into_iter()
@@ -103,18 +109,22 @@ fn read_member(value: Value) -> Result<Named, ApiError> {
     Ok(named)
 }
 
+async fn find_user(tx: &mut Tx, named: &Named) -> Result<Option<UserRow>, ApiError> {
+    let which = match (&named.user_id, &named.user_email) {
+        (Some(id), _) => user_rows::Which::Id(id),
+        (None, Some(email)) => user_rows::Which::Email(email),
+        (None, None) => return Err(ApiError::Broken("a member without a name".to_owned())),
+    };
+    Ok(user_rows::find(tx.connection(), which).await?)
+}
+
 /// The user that is meant; one that is not there is made.
 pub(super) async fn the_user<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
     named: &Named,
 ) -> Result<UserRow, ApiError> {
-    let which = match (&named.user_id, &named.user_email) {
-        (Some(id), _) => user_rows::Which::Id(id),
-        (None, Some(email)) => user_rows::Which::Email(email),
-        (None, None) => return Err(ApiError::Broken("a member without a name".to_owned())),
-    };
-    if let Some(user) = user_rows::find(tx.connection(), which).await? {
+    if let Some(user) = find_user(tx, named).await? {
         return Ok(user);
     }
     let id = named
@@ -182,6 +192,10 @@ impl Add<'_> {
     }
 
     async fn user(&self, tx: &mut Tx, named: &Named) -> Result<UserRow, ApiError> {
+        if !self.by.is_admin() && find_user(tx, named).await?.is_none() {
+            let asked = named.user_id.as_ref().or(named.user_email.as_ref());
+            return Err(Refusal::UserMissing(asked.cloned().unwrap_or_default()).into());
+        }
         the_user(tx, self.by, named).await
     }
 
