@@ -117,6 +117,13 @@ pub enum Refusal {
         /// What the caller has.
         own: String,
     },
+    /// The key would belong to nobody there is; only proxy admins make such keys.
+    OwnerMissing {
+        /// `user_id` or `team_id`.
+        field: &'static str,
+        /// Who.
+        id: String,
+    },
     /// Above `upperbound_key_generate_params`.
     AboveBound {
         /// The field.

@@ -18,6 +18,7 @@ mod bounds;
 mod delete;
 mod fields;
 mod generate;
+mod grant;
 mod info;
 mod list;
 mod ownership;

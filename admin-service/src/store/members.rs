@@ -294,7 +294,39 @@ pub async fn budget(
     }))
 }
 
-/// Writes a budget row, new or changed. Publishing those it limits is the caller's to do.
+/// Reads a budget row and keeps others from changing it until the transaction ends.
+pub async fn lock_budget(tx: &mut Tx, budget_id: &str) -> Result<Option<BudgetRow>, StoreError> {
+    sqlx::query("UPDATE budgets SET updated_at = updated_at WHERE budget_id = $1")
+        .bind(budget_id.to_owned())
+        .execute(tx.connection())
+        .await?;
+    budget(tx.connection(), budget_id).await
+}
+
+/// Changes the soft budget of a row that is locked, and nothing else of it. It only marks, so nobody is published again.
+pub async fn set_soft_budget<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    row: &mut BudgetRow,
+    soft_budget: NanoUsd,
+) -> Result<(), StoreError> {
+    let before = row.clone();
+    row.soft_budget = Some(soft_budget);
+    row.updated_at = tx.now_us();
+    row.updated_by = by.caller.user_id.clone().unwrap_or_default();
+    sqlx::query(
+        "UPDATE budgets SET soft_budget = $1, updated_at = $2, updated_by = $3 WHERE budget_id = $4",
+    )
+    .bind(signed(soft_budget.get()))
+    .bind(signed(row.updated_at))
+    .bind(row.updated_by.clone())
+    .bind(row.budget_id.clone())
+    .execute(tx.connection())
+    .await?;
+    record_budget(tx, by, Some(&before), row).await
+}
+
+/// Writes a budget row, new, or changed after [`lock_budget`]. Publishing those it limits is the caller's to do.
 pub async fn put_budget<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
@@ -325,6 +357,15 @@ pub async fn put_budget<R: Writes>(
         .bind(row.budget_id.clone())
         .execute(tx.connection())
         .await?;
+    record_budget(tx, by, before.as_ref(), row).await
+}
+
+async fn record_budget<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    before: Option<&BudgetRow>,
+    row: &BudgetRow,
+) -> Result<(), StoreError> {
     let shown = |row: &BudgetRow| {
         json!({"max_budget": row.limits.max_budget.map(NanoUsd::get),
             "soft_budget": row.soft_budget.map(NanoUsd::get),
@@ -339,7 +380,7 @@ pub async fn put_budget<R: Writes>(
         },
         table: "LiteLLM_BudgetTable",
         object_id: &row.budget_id,
-        before: before.as_ref().map(shown),
+        before: before.map(shown),
         after: Some(shown(row)),
     };
     record(tx, by, change).await

@@ -64,6 +64,19 @@ impl LimitColumns {
             .bind(self.budget_anchor.map(signed))
     }
 
+    /// These limits, and those of `other` where there are none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            max_budget: self.max_budget.or(other.max_budget),
+            max_parallel_requests: self.max_parallel_requests.or(other.max_parallel_requests),
+            tpm_limit: self.tpm_limit.or(other.tpm_limit),
+            rpm_limit: self.rpm_limit.or(other.rpm_limit),
+            budget_duration: self.budget_duration.or(other.budget_duration),
+            budget_anchor: self.budget_anchor.or(other.budget_anchor),
+        }
+    }
+
     /// When the published windows of this row run short.
     pub fn refresh_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
         let duration = BudgetDuration::parse(self.budget_duration.as_deref()?)?;

@@ -6,6 +6,7 @@ mod clients;
 mod concurrency;
 mod defaults;
 mod deletion;
+mod grants;
 mod health;
 mod keys;
 mod keys_of_users;

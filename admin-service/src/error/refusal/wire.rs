@@ -222,6 +222,14 @@ impl Refusal {
                     "A key cannot be given more than its owner has: {field}={asked}, own {field}={own}"
                 ),
             ),
+            Self::OwnerMissing { field, id } => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                field,
+                format!(
+                    "Only proxy admins make keys of an owner that does not exist: {field}={id}"
+                ),
+            ),
             Self::AboveBound {
                 field,
                 asked,

@@ -69,17 +69,8 @@ impl<R: Writes> Change for SetBlocked<'_, R> {
         } else {
             ("/key/unblock", "unblocked")
         };
-        if !self.by.is_admin()
-            && !ownership::is_team_admin(tx.connection(), caller, &before).await?
-        {
-            let (role, user) = (caller.role.as_str(), caller.user().to_owned());
-            return Err(Refusal::AdminsOnly {
-                what: route.to_owned(),
-                role,
-                user,
-                wrapped: false,
-            }
-            .into());
+        if !self.by.is_admin() {
+            ownership::may_block(tx.connection(), caller, &before, route, false).await?;
         }
         let mut key = before.clone();
         key.blocked = Some(self.blocked);

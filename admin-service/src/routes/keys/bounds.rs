@@ -2,6 +2,7 @@
 //!
 //! Defaults fill what a request does not say; bounds refuse more and fill what is still open. Both hold for admins and the master key too.
 
+use contract::money::NanoUsd;
 use serde_json::{Value, json};
 
 use crate::config::{KeyBounds, KeyDefaults};
@@ -73,6 +74,14 @@ pub(super) fn hold(body: &mut Body, bounds: &KeyBounds, fill: bool) -> Result<()
     Ok(())
 }
 
+/// Refuses a budget that is above the bound together with its temporary increase.
+pub(super) fn hold_budget(asked: Option<NanoUsd>, bounds: &KeyBounds) -> Result<(), ApiError> {
+    match (asked, bounds.max_budget) {
+        (Some(asked), Some(bound)) => refuse_above("max_budget", &asked, &bound),
+        _ => Ok(()),
+    }
+}
+
 fn sent(body: &Body, name: &str) -> Option<Value> {
     body.get(name).filter(|value| !value.is_null()).cloned()
 }
@@ -104,7 +113,6 @@ fn refuse_above<T: PartialOrd + ToString>(
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
-    use contract::money::NanoUsd;
 
     use super::*;
     use crate::request::GENERATE_KEY;

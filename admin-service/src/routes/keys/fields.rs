@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::domain::budget_window::{BudgetDuration, WindowRules, duration_us};
 use crate::domain::temporary_budget;
 use crate::error::{ApiError, Refusal};
-use crate::request::{Body, Patch, Problem, Step};
+use crate::request::{Body, Patch, Problem, Step, UPDATE_KEY};
 use crate::store::keys::KeyRow;
 use crate::store::row::{LimitColumns, Object};
 
@@ -61,6 +61,40 @@ pub(in crate::routes) fn unenforced(body: &Body) -> Vec<&'static str> {
         .collect()
 }
 
+/// A temporary increase may also be sent inside `metadata`, where it is kept: it is read as the two fields of their names, which win.
+pub(super) fn lift_temporary(body: &mut Body) -> Result<(), ApiError> {
+    let Some(Value::Object(mut metadata)) = body.get("metadata").cloned() else {
+        return Ok(());
+    };
+    for name in [temporary_budget::INCREASE, temporary_budget::EXPIRY] {
+        let field = UPDATE_KEY.iter().find(|field| field.name == name);
+        if let (Some(field), Some(value)) = (field, metadata.remove(name)) {
+            body.fill(name, field.read(value).map_err(ApiError::Invalid)?);
+        }
+    }
+    body.set("metadata", Value::Object(metadata));
+    Ok(())
+}
+
+/// Whether `body` says another temporary increase than `before` has: one that is only echoed is no change.
+pub(super) fn changes_temporary(body: &Body, before: &Object) -> Result<bool, ApiError> {
+    let mut after = before.clone();
+    temporary(&mut after, &mut body.clone())?;
+    Ok([temporary_budget::INCREASE, temporary_budget::EXPIRY]
+        .iter()
+        .any(|name| after.get(*name) != before.get(*name)))
+}
+
+/// When a key's record must be made anew.
+pub(super) fn refresh_at(key: &KeyRow, now_us: u64, rules: &WindowRules) -> Option<u64> {
+    let metadata = Value::Object(key.metadata.clone());
+    let end = temporary_budget::expiry_us(&metadata).filter(|end| *end > now_us);
+    [key.limits.refresh_at(now_us, rules), end]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
 /// Puts everything that `body` says into `key`; what it does not say stays. `now_us` is when a lifetime or window begins.
 pub(in crate::routes) fn apply(
     key: &mut KeyRow,
@@ -68,6 +102,7 @@ pub(in crate::routes) fn apply(
     now_us: u64,
     rules: &WindowRules,
 ) -> Result<(), ApiError> {
+    lift_temporary(&mut body)?;
     spend(&mut body, key.created_at == 0)?;
     limits(&mut key.limits, &mut body, now_us)?;
     match body.text("duration") {
@@ -119,17 +154,7 @@ pub(in crate::routes) fn apply(
             }
         }
     }
-    let end = key
-        .metadata
-        .get(temporary_budget::EXPIRY)
-        .and(temporary_budget::expiry_us(&Value::Object(
-            key.metadata.clone(),
-        )));
-    let end = end.filter(|end| *end > now_us);
-    key.refresh_at = [key.limits.refresh_at(now_us, rules), end]
-        .into_iter()
-        .flatten()
-        .min();
+    key.refresh_at = refresh_at(key, now_us, rules);
     Ok(())
 }
 

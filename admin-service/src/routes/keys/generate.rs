@@ -7,7 +7,7 @@ use contract::money::NanoUsd;
 use contract::virtual_key::VirtualKey;
 use serde_json::Value;
 
-use super::{PUBLISH_WAIT, apply, bounds, fields, ownership, shape};
+use super::{PUBLISH_WAIT, apply, bounds, fields, grant, ownership, shape};
 use crate::app::App;
 use crate::caller::MASTER_USER;
 use crate::error::{ApiError, Refusal};
@@ -28,6 +28,7 @@ pub async fn generate(
     let mut body = Body::parse(&bytes, GENERATE_KEY)?;
     let ignored = std::mem::take(&mut body.ignored);
     bounds::fill_defaults(&mut body, &app.config.key_defaults);
+    fields::lift_temporary(&mut body)?;
     bounds::hold(&mut body, &app.config.key_bounds, true)?;
     let unenforced = fields::unenforced(&body);
     let duration = body.get("duration").cloned().unwrap_or(Value::Null);
@@ -146,7 +147,10 @@ impl Change for Generate<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let mut key = self.key.clone();
+        let now_us = tx.now_us();
         if !self.by.is_admin() {
+            let rules = &self.app.config.windows;
+            grant::within_caller(tx, &self.by.caller, &mut key, None, rules).await?;
             if let Some(team) = &key.team_id {
                 let permission = ownership::Permission {
                     route: "/key/generate",
@@ -154,8 +158,10 @@ impl Change for Generate<'_> {
                 };
                 ownership::may_in_team(tx.connection(), &self.by.caller, team, permission).await?;
             }
-            ownership::within_own(tx.connection(), &key).await?;
+            grant::within_own(tx.connection(), &key, now_us).await?;
         }
+        let most = grant::most_budget(tx.connection(), &key, now_us).await?;
+        bounds::hold_budget(most, &self.app.config.key_bounds)?;
         let budget = budget_of(tx, self.by, &mut key, self.soft_budget).await?;
         key.created_by = Some(
             self.by
@@ -170,7 +176,8 @@ impl Change for Generate<'_> {
     }
 }
 
-/// The budget row that a key names, or the one that its `soft_budget` needs.
+/// The budget row that a key names, or the one that its `soft_budget` needs. Others share a row: who is no admin names only one of their own
+/// making, and changes none.
 pub(super) async fn budget_of<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
@@ -178,22 +185,38 @@ pub(super) async fn budget_of<R: Writes>(
     soft_budget: Option<NanoUsd>,
 ) -> Result<Option<BudgetRow>, ApiError> {
     let mut budget = match &key.budget_id {
-        Some(id) => Some(
-            members::budget(tx.connection(), id)
-                .await?
-                .ok_or_else(|| Refusal::BudgetMissing(id.clone()))?,
-        ),
+        Some(id) => {
+            let found = members::lock_budget(tx, id).await?;
+            if !by.is_admin() {
+                // The same answer for a row of others and for none, so that ids cannot be tried.
+                let own = by.caller.user_id.as_deref();
+                if found
+                    .as_ref()
+                    .is_none_or(|row| Some(row.created_by.as_str()) != own)
+                {
+                    return Err(Refusal::AdminOnlyField("budget_id").into());
+                }
+                if soft_budget.is_some() {
+                    return Err(Refusal::AdminOnlyField("soft_budget").into());
+                }
+            }
+            Some(found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?)
+        }
         None => None,
     };
     if let Some(soft) = soft_budget {
-        let mut row = budget.unwrap_or_else(|| BudgetRow {
-            budget_id: uuid::Uuid::new_v4().to_string(),
-            ..BudgetRow::default()
-        });
-        row.soft_budget = Some(soft);
-        members::put_budget(tx, by, &mut row).await?;
-        key.budget_id = Some(row.budget_id.clone());
-        budget = Some(row);
+        if let Some(row) = &mut budget {
+            members::set_soft_budget(tx, by, row, soft).await?;
+        } else {
+            let mut row = BudgetRow {
+                budget_id: uuid::Uuid::new_v4().to_string(),
+                soft_budget: Some(soft),
+                ..BudgetRow::default()
+            };
+            members::put_budget(tx, by, &mut row).await?;
+            key.budget_id = Some(row.budget_id.clone());
+            budget = Some(row);
+        }
     }
     Ok(budget)
 }

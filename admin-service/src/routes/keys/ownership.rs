@@ -1,6 +1,5 @@
-//! What somebody who is no admin may do to keys: to their own, and to their team's as the team lets them.
-//!
-//! Nobody gives a key more than its owner has: a personal key not more than its user, a team key not more than its team.
+//! What somebody who is no admin may do to keys: to their own, and to their team's as the team lets them. How much they may give a key is
+//! `grant`'s.
 
 use sqlx::AnyConnection;
 
@@ -8,8 +7,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, Refusal};
 use crate::store::keys::KeyRow;
 use crate::store::members::{self, MemberRow};
-use crate::store::row::LimitColumns;
-use crate::store::{teams, users};
+use crate::store::teams;
 
 /// What every member may do.
 const ALWAYS: [&str; 2] = ["/key/health", "/key/info"];
@@ -107,94 +105,25 @@ pub(super) fn no_admin_fields(key: &KeyRow, before: Option<&KeyRow>) -> Result<(
     Ok(())
 }
 
-/// The key has no more than its user or team.
-pub(super) async fn within_own(
+/// Whoever blocks or unblocks a key without being a proxy admin is an admin of its team.
+pub(super) async fn may_block(
     connection: &mut AnyConnection,
+    caller: &Caller,
     key: &KeyRow,
+    route: &str,
+    wrapped: bool,
 ) -> Result<(), ApiError> {
-    let (models, limits) = match (&key.team_id, &key.user_id) {
-        (Some(team), _) => match teams::find(connection, team).await? {
-            Some(team) => (team.models, team.limits),
-            None => return Ok(()),
-        },
-        (None, Some(user)) => match users::find(connection, users::Which::Id(user)).await? {
-            Some(user) => (user.models, user.limits),
-            None => return Ok(()),
-        },
-        (None, None) => return Ok(()),
-    };
-    models_within(&key.models, &models)?;
-    limits_within(&key.limits, &limits)
-}
-
-fn models_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
-    let all = |own: &String| matches!(own.as_str(), "*" | "all-proxy-models");
-    if own.is_empty() || own.iter().any(all) {
+    if is_team_admin(connection, caller, key).await? {
         return Ok(());
     }
-    let covered = |asked: &String| {
-        asked == "all-team-models"
-            || own
-                .iter()
-                .any(|own| own == asked || matches_pattern(own, asked))
-    };
-    match asked.iter().find(|asked| !covered(asked)) {
-        None => Ok(()),
-        Some(more) => {
-            let (asked, own) = (more.clone(), own.join(", "));
-            Err(Refusal::MoreThanOwn {
-                field: "models",
-                asked,
-                own,
-            }
-            .into())
-        }
+    let (role, user) = (caller.role.as_str(), own(caller));
+    Err(Refusal::AdminsOnly {
+        what: route.to_owned(),
+        role,
+        user,
+        wrapped,
     }
-}
-
-/// `*` stands for any text.
-fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let mut last = None;
-    for part in parts {
-        if let Some(part) = last.replace(part) {
-            match rest.split_once(part) {
-                Some((_, after)) => rest = after,
-                None => return false,
-            }
-        }
-    }
-    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
-}
-
-fn limits_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
-    let more = |field: &'static str, asked: String, own: String| {
-        Err(Refusal::MoreThanOwn { field, asked, own }.into())
-    };
-    if let (Some(asked), Some(own)) = (asked.max_budget, own.max_budget)
-        && asked > own
-    {
-        return more("max_budget", asked.to_string(), own.to_string());
-    }
-    for (field, asked, own) in [
-        (
-            "max_parallel_requests",
-            asked.max_parallel_requests,
-            own.max_parallel_requests,
-        ),
-        ("tpm_limit", asked.tpm_limit, own.tpm_limit),
-        ("rpm_limit", asked.rpm_limit, own.rpm_limit),
-    ] {
-        if let (Some(asked), Some(own)) = (asked, own)
-            && asked > own
-        {
-            return more(field, asked.to_string(), own.to_string());
-        }
-    }
-    Ok(())
+    .into())
 }
 
 /// A change of a key by its owner, a member with permission, or an admin of its team.
@@ -261,52 +190,4 @@ pub(super) async fn may_delete(
         return may_in_team(connection, caller, team, permission).await;
     }
     Err(Refusal::NotYourKeyToDelete.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts(items: &[&str]) -> Vec<String> {
-        items.iter().map(|item| (*item).to_owned()).collect()
-    }
-
-    #[test]
-    fn models_must_be_covered_by_the_owners() {
-        let within =
-            |asked: &[&str], own: &[&str]| models_within(&texts(asked), &texts(own)).is_ok();
-        assert!(within(&["gpt-4o"], &[]));
-        assert!(within(&[], &["gpt-4o"]));
-        assert!(within(&["gpt-4o"], &["gpt-4o", "x"]));
-        assert!(within(&["openai/gpt-4o"], &["openai/*"]));
-        assert!(within(&["anything"], &["*"]));
-        assert!(!within(&["gpt-4"], &["gpt-4o"]));
-        assert!(!within(&["openai/*"], &["openai/gpt-4o"]));
-        assert!(!within(&["gpt-4"], &["no-default-models"]));
-    }
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        assert!(matches_pattern("a*c*e", "abcde"));
-        assert!(matches_pattern("*", ""));
-        assert!(!matches_pattern("a*c", "abcd"));
-        assert!(!matches_pattern("ab", "abc"));
-        assert!(matches_pattern("a*a", "aXa"));
-        assert!(!matches_pattern("a*a", "a"));
-    }
-
-    #[test]
-    fn a_limit_above_the_owners_is_refused_and_an_open_one_is_not() {
-        let own = LimitColumns {
-            rpm_limit: Some(10),
-            ..LimitColumns::default()
-        };
-        let asked = |rpm| LimitColumns {
-            rpm_limit: rpm,
-            ..LimitColumns::default()
-        };
-        assert!(limits_within(&asked(Some(11)), &own).is_err());
-        assert!(limits_within(&asked(Some(10)), &own).is_ok());
-        assert!(limits_within(&asked(None), &own).is_ok());
-    }
 }

@@ -6,7 +6,7 @@ use contract::money::NanoUsd;
 use serde_json::Value;
 
 use super::generate::{budget_of, free_alias};
-use super::{PUBLISH_WAIT, apply, bounds, fields, ownership, shown};
+use super::{PUBLISH_WAIT, apply, bounds, fields, grant, ownership, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, KeyUpdate};
@@ -16,15 +16,14 @@ use crate::routes::shape::Times;
 use crate::store::keys::{self, KeyRow, token_of};
 use crate::store::{Change, Tx};
 
-/// Fields that change what may be spent.
-const MONEY: [&str; 7] = [
+/// Fields that change what may be spent, as a temporary increase does.
+const MONEY: [&str; 6] = [
     "max_budget",
     "spend",
     "budget_duration",
     "budget_id",
     "budget_limits",
     "soft_budget",
-    "temp_budget_increase",
 ];
 
 /// Changes what the request says of a key, and nothing else.
@@ -40,6 +39,7 @@ pub async fn update(
         let msg = "Value error, either key or key_alias must be provided";
         return Err(Problem::whole_body("value_error", msg).into());
     }
+    fields::lift_temporary(&mut body)?;
     bounds::hold(&mut body, &app.config.key_bounds, false)?;
     let unenforced = fields::unenforced(&body);
     let soft_budget = body.money("soft_budget")?.value();
@@ -112,7 +112,8 @@ impl Change for Update<'_> {
         let before = keys::lock(tx, which).await?.ok_or(Refusal::KeyMissing)?;
         let caller = &self.by.caller;
         if !self.by.is_admin() {
-            ownership::may_update(tx.connection(), caller, &before, self.money).await?;
+            let money = self.money || fields::changes_temporary(&self.body, &before.metadata)?;
+            ownership::may_update(tx.connection(), caller, &before, money).await?;
         }
         let mut key = before.clone();
         let now_us = tx.now_us();
@@ -123,7 +124,11 @@ impl Change for Update<'_> {
             &self.app.config.windows,
         )?;
         if !self.by.is_admin() {
-            self.stays_within(tx, &before, &key).await?;
+            self.stays_within(tx, &before, &mut key).await?;
+        }
+        let most = grant::most_budget(tx.connection(), &key, now_us).await?;
+        if most != grant::most_budget(tx.connection(), &before, now_us).await? {
+            bounds::hold_budget(most, &self.app.config.key_bounds)?;
         }
         if key.budget_id != before.budget_id || self.soft_budget.is_some() {
             budget_of(tx, self.by, &mut key, self.soft_budget).await?;
@@ -141,10 +146,19 @@ impl Update<'_> {
         &self,
         tx: &mut Tx,
         before: &KeyRow,
-        key: &KeyRow,
+        key: &mut KeyRow,
     ) -> Result<(), ApiError> {
         let caller = &self.by.caller;
         ownership::no_admin_fields(key, Some(before))?;
+        let blocked = key.blocked.unwrap_or(false);
+        if blocked != before.blocked.unwrap_or(false) {
+            let route = if blocked {
+                "/key/block"
+            } else {
+                "/key/unblock"
+            };
+            ownership::may_block(tx.connection(), caller, before, route, true).await?;
+        }
         if key.user_id != before.user_id && key.user_id != caller.user_id {
             let asked = key.user_id.clone().unwrap_or_else(|| "None".to_owned());
             return Err(Refusal::KeyForOther {
@@ -153,6 +167,11 @@ impl Update<'_> {
             }
             .into());
         }
+        let leaves = before.team_id.is_some() && key.team_id != before.team_id;
+        let their_own = key.team_id.is_none() && key.user_id == caller.user_id;
+        if leaves && !their_own {
+            return Err(Refusal::AdminOnlyField("team_id").into());
+        }
         if let (true, Some(team)) = (key.team_id != before.team_id, &key.team_id) {
             let permission = ownership::Permission {
                 route: "/key/update",
@@ -160,6 +179,9 @@ impl Update<'_> {
             };
             ownership::may_in_team(tx.connection(), caller, team, permission).await?;
         }
-        ownership::within_own(tx.connection(), key).await
+        let rules = &self.app.config.windows;
+        grant::within_caller(tx, caller, key, Some(before), rules).await?;
+        let now_us = tx.now_us();
+        grant::within_own(tx.connection(), key, now_us).await
     }
 }

@@ -91,9 +91,7 @@ pub(super) async fn share<R: Writes>(
         .and_then(|id| id.as_str())
         .map(str::to_owned);
     let mut row = match &known {
-        Some(id) => members::budget(tx.connection(), id)
-            .await?
-            .unwrap_or_default(),
+        Some(id) => members::lock_budget(tx, id).await?.unwrap_or_default(),
         None => BudgetRow::default(),
     };
     if row.budget_id.is_empty() {

@@ -1,0 +1,351 @@
+//! How much somebody who is no admin may give a key: never more than they have.
+//!
+//! Decides: whether a key stays within its owner (its team, or its user where it has none) and within the key that the caller came with.
+//! Leaves to `ownership` who may touch the key at all. Failure stance: an owner who is not there owns nothing, so the key is refused; what a
+//! request leaves open is filled from the calling key.
+
+use contract::money::NanoUsd;
+use serde_json::Value;
+use sqlx::AnyConnection;
+
+use super::fields;
+use crate::caller::{Caller, CallerKey};
+use crate::domain::budget_window::{WindowRules, duration_us};
+use crate::domain::temporary_budget;
+use crate::error::{ApiError, Refusal};
+use crate::store::keys::{self, KeyRow};
+use crate::store::row::LimitColumns;
+use crate::store::{Tx, members, teams, users};
+
+/// A key's limits as they are published: where its own are open, its budget row's.
+async fn limits_of(connection: &mut AnyConnection, key: &KeyRow) -> Result<LimitColumns, ApiError> {
+    let shared = match &key.budget_id {
+        Some(id) => members::budget(connection, id).await?,
+        None => None,
+    };
+    Ok(key
+        .limits
+        .clone()
+        .or(shared.map(|row| row.limits).unwrap_or_default()))
+}
+
+/// The most that a key may spend: its budget with its temporary increase. None: no limit.
+pub(super) async fn most_budget(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+    now_us: u64,
+) -> Result<Option<NanoUsd>, ApiError> {
+    let max = limits_of(connection, key).await?.max_budget;
+    let more = temporary_budget::increase(&Value::Object(key.metadata.clone()), now_us);
+    let more = more.map_or(0, NanoUsd::get);
+    Ok(max.map(|max| NanoUsd::saturating(max.get().saturating_add(more))))
+}
+
+/// The limits of a key with the most that it may spend.
+async fn most(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+    now_us: u64,
+) -> Result<LimitColumns, ApiError> {
+    let max_budget = most_budget(connection, key, now_us).await?;
+    Ok(LimitColumns {
+        max_budget,
+        ..limits_of(connection, key).await?
+    })
+}
+
+/// The key has no more than its user or team.
+pub(super) async fn within_own(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+    now_us: u64,
+) -> Result<(), ApiError> {
+    let missing = |field, id: &str| {
+        let id = id.to_owned();
+        ApiError::from(Refusal::OwnerMissing { field, id })
+    };
+    let (models, limits) = match (&key.team_id, &key.user_id) {
+        (Some(id), _) => {
+            let team = teams::find(connection, id).await?;
+            let team = team.ok_or_else(|| missing("team_id", id))?;
+            (team.models, team.limits)
+        }
+        (None, Some(id)) => {
+            let user = users::find(connection, users::Which::Id(id)).await?;
+            let user = user.ok_or_else(|| missing("user_id", id))?;
+            (user.models, user.limits)
+        }
+        (None, None) => return Err(missing("user_id", "None")),
+    };
+    models_within(&key.models, &models, key.team_id.is_some())?;
+    limits_within(&most(connection, key, now_us).await?, &limits)
+}
+
+/// What is new about a key is within the virtual key that the caller came with. A new key gets the caller's limits, and its team, where it
+/// says nothing; so does a change that clears a limit.
+pub(super) async fn within_caller(
+    tx: &mut Tx,
+    caller: &Caller,
+    key: &mut KeyRow,
+    before: Option<&KeyRow>,
+    rules: &WindowRules,
+) -> Result<(), ApiError> {
+    let CallerKey::Virtual { token, .. } = &caller.key else {
+        return Ok(());
+    };
+    let now_us = tx.now_us();
+    let found = keys::find(tx.connection(), keys::Which::Token(token)).await?;
+    let own = found.ok_or(Refusal::UnknownKey)?;
+    if before.is_none() && key.team_id.is_none() {
+        key.team_id.clone_from(&own.team_id);
+    }
+    if own.team_id.is_some() && key.team_id != own.team_id {
+        let named = |team: &Option<String>| team.clone().unwrap_or_else(|| "None".to_owned());
+        return Err(Refusal::MoreThanOwn {
+            field: "team_id",
+            asked: named(&key.team_id),
+            own: named(&own.team_id),
+        }
+        .into());
+    }
+    let all_of_team = own.models.iter().any(|model| model == "all-team-models");
+    if before.is_none_or(|before| before.models != key.models) {
+        if key.models.is_empty() {
+            key.models.clone_from(&own.models);
+        } else if !all_of_team {
+            // Whoever has the team's models makes keys of this team only, and those are held to the team's.
+            models_within(&key.models, &own.models, false)?;
+        }
+    }
+    if before.is_none_or(|before| before.allowed_routes != key.allowed_routes) {
+        if key.allowed_routes.is_empty() {
+            key.allowed_routes.clone_from(&own.allowed_routes);
+        } else {
+            routes_within(&key.allowed_routes, &own.allowed_routes)?;
+        }
+    }
+    let own = limits_of(tx.connection(), &own).await?;
+    let was = match before {
+        Some(before) => Some(most(tx.connection(), before, now_us).await?),
+        None => None,
+    };
+    let asked = most(tx.connection(), key, now_us).await?;
+    key.limits = filled(&key.limits, &asked, was.as_ref(), &own);
+    let asked = changed(most(tx.connection(), key, now_us).await?, was);
+    limits_within(&asked, &own)?;
+    window_within(&asked, &own)?;
+    key.refresh_at = fields::refresh_at(key, now_us, rules);
+    Ok(())
+}
+
+/// The columns of a key with the caller's limits where it has none now and had one, or is new.
+fn filled(
+    columns: &LimitColumns,
+    asked: &LimitColumns,
+    was: Option<&LimitColumns>,
+    own: &LimitColumns,
+) -> LimitColumns {
+    let open = |limit: fn(&LimitColumns) -> bool| !limit(asked) && was.is_none_or(limit);
+    let mut columns = columns.clone();
+    if open(|limits| limits.max_parallel_requests.is_some()) {
+        columns.max_parallel_requests = own.max_parallel_requests;
+    }
+    if open(|limits| limits.tpm_limit.is_some()) {
+        columns.tpm_limit = own.tpm_limit;
+    }
+    if open(|limits| limits.rpm_limit.is_some()) {
+        columns.rpm_limit = own.rpm_limit;
+    }
+    if open(|limits| limits.max_budget.is_some()) {
+        columns.max_budget = own.max_budget;
+        if asked.budget_duration.is_none() {
+            columns.budget_duration.clone_from(&own.budget_duration);
+            columns.budget_anchor = own.budget_anchor;
+        }
+    }
+    columns
+}
+
+/// Only what differs from what was: the rest was given by somebody else.
+fn changed(mut asked: LimitColumns, was: Option<LimitColumns>) -> LimitColumns {
+    let Some(was) = was else { return asked };
+    if asked.max_parallel_requests == was.max_parallel_requests {
+        asked.max_parallel_requests = None;
+    }
+    if asked.tpm_limit == was.tpm_limit {
+        asked.tpm_limit = None;
+    }
+    if asked.rpm_limit == was.rpm_limit {
+        asked.rpm_limit = None;
+    }
+    if asked.max_budget == was.max_budget && asked.budget_duration == was.budget_duration {
+        asked.max_budget = None;
+    }
+    asked
+}
+
+/// The same amount in a shorter window is more.
+fn window_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
+    if asked.max_budget.is_none()
+        || own.max_budget.is_none()
+        || asked.budget_duration == own.budget_duration
+    {
+        return Ok(());
+    }
+    let length = |limits: &LimitColumns, unread| match &limits.budget_duration {
+        Some(text) => duration_us(text).unwrap_or(unread),
+        None => u64::MAX,
+    };
+    if length(asked, 0) >= length(own, u64::MAX) {
+        return Ok(());
+    }
+    let named = |limits: &LimitColumns| {
+        let duration = limits.budget_duration.clone();
+        duration.unwrap_or_else(|| "None".to_owned())
+    };
+    Err(Refusal::MoreThanOwn {
+        field: "budget_duration",
+        asked: named(asked),
+        own: named(own),
+    }
+    .into())
+}
+
+fn routes_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
+    let covered = |asked: &&String| {
+        own.iter().any(|own| {
+            let prefix = own.strip_suffix('*');
+            own == *asked || prefix.is_some_and(|prefix| asked.starts_with(prefix))
+        })
+    };
+    match asked.iter().find(|asked| !covered(asked)) {
+        Some(more) if !own.is_empty() => Err(Refusal::MoreThanOwn {
+            field: "allowed_routes",
+            asked: more.clone(),
+            own: own.join(", "),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// `in_team`: whether what is asked for may say "the models of its team".
+fn models_within(asked: &[String], own: &[String], in_team: bool) -> Result<(), ApiError> {
+    let all = |own: &String| matches!(own.as_str(), "*" | "all-proxy-models");
+    if own.is_empty() || own.iter().any(all) {
+        return Ok(());
+    }
+    let covered = |asked: &String| {
+        (in_team && asked == "all-team-models")
+            || own
+                .iter()
+                .any(|own| own == asked || matches_pattern(own, asked))
+    };
+    match asked.iter().find(|asked| !covered(asked)) {
+        None => Ok(()),
+        Some(more) => {
+            let (asked, own) = (more.clone(), own.join(", "));
+            Err(Refusal::MoreThanOwn {
+                field: "models",
+                asked,
+                own,
+            }
+            .into())
+        }
+    }
+}
+
+/// `*` stands for any text.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        if let Some(part) = last.replace(part) {
+            match rest.split_once(part) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+    }
+    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
+}
+
+fn limits_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
+    let more = |field: &'static str, asked: String, own: String| {
+        Err(Refusal::MoreThanOwn { field, asked, own }.into())
+    };
+    if let (Some(asked), Some(own)) = (asked.max_budget, own.max_budget)
+        && asked > own
+    {
+        return more("max_budget", asked.to_string(), own.to_string());
+    }
+    for (field, asked, own) in [
+        (
+            "max_parallel_requests",
+            asked.max_parallel_requests,
+            own.max_parallel_requests,
+        ),
+        ("tpm_limit", asked.tpm_limit, own.tpm_limit),
+        ("rpm_limit", asked.rpm_limit, own.rpm_limit),
+    ] {
+        if let (Some(asked), Some(own)) = (asked, own)
+            && asked > own
+        {
+            return more(field, asked.to_string(), own.to_string());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(items: &[&str]) -> Vec<String> {
+        items.iter().map(|item| (*item).to_owned()).collect()
+    }
+
+    #[test]
+    fn models_must_be_covered_by_the_owners() {
+        let within =
+            |asked: &[&str], own: &[&str]| models_within(&texts(asked), &texts(own), false).is_ok();
+        assert!(within(&["gpt-4o"], &[]));
+        assert!(within(&[], &["gpt-4o"]));
+        assert!(within(&["gpt-4o"], &["gpt-4o", "x"]));
+        assert!(within(&["openai/gpt-4o"], &["openai/*"]));
+        assert!(within(&["anything"], &["*"]));
+        assert!(!within(&["gpt-4"], &["gpt-4o"]));
+        assert!(!within(&["openai/*"], &["openai/gpt-4o"]));
+        assert!(!within(&["gpt-4"], &["no-default-models"]));
+        assert!(!within(&["all-team-models"], &["gpt-4o"]));
+        assert!(models_within(&texts(&["all-team-models"]), &texts(&["gpt-4o"]), true).is_ok());
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        assert!(matches_pattern("a*c*e", "abcde"));
+        assert!(matches_pattern("*", ""));
+        assert!(!matches_pattern("a*c", "abcd"));
+        assert!(!matches_pattern("ab", "abc"));
+        assert!(matches_pattern("a*a", "aXa"));
+        assert!(!matches_pattern("a*a", "a"));
+    }
+
+    #[test]
+    fn a_limit_above_the_owners_is_refused_and_an_open_one_is_not() {
+        let own = LimitColumns {
+            rpm_limit: Some(10),
+            ..LimitColumns::default()
+        };
+        let asked = |rpm| LimitColumns {
+            rpm_limit: rpm,
+            ..LimitColumns::default()
+        };
+        assert!(limits_within(&asked(Some(11)), &own).is_err());
+        assert!(limits_within(&asked(Some(10)), &own).is_ok());
+        assert!(limits_within(&asked(None), &own).is_ok());
+    }
+}
