@@ -181,7 +181,9 @@ impl Process {
     pub fn tail(&self, lines: usize) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let all: Vec<&str> = text.lines().collect();
+        // Envoy begins with pages of what it was built with.
+        let noise = |line: &&str| line.contains("server.cc:467]") || line.contains("header map: ");
+        let all: Vec<&str> = text.lines().filter(|line| !noise(line)).collect();
         let last = all
             .get(all.len().saturating_sub(lines)..)
             .unwrap_or_default();
