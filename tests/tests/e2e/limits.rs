@@ -66,7 +66,11 @@ async fn offered_over_the_minute_edge(
     };
     only(&steady.await?, &REFUSED_OR_NOT)?;
     // The edge itself, from just before until everything of the first minute has left.
-    let until = first + MINUTE + SLACK + 5_000;
+    let last = *admitted(&records(stack).tagged(tag))?
+        .iter()
+        .max()
+        .context("nothing was admitted")?;
+    let until = last + MINUTE + SLACK + 5_000;
     while tollkeeper_tests::clock::unix_ms() < until {
         only(&offer(stack, key, body, 200, 20).await?, &REFUSED_OR_NOT)?;
         tokio::time::sleep(Duration::from_millis(200)).await;
