@@ -20,6 +20,8 @@ pub mod audit;
 pub mod keys;
 pub mod mail_events;
 pub mod members;
+pub mod organization_members;
+pub mod organizations;
 pub mod outbox;
 pub mod publish_state;
 pub mod publish_view;

@@ -120,7 +120,7 @@ pub(super) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreEr
             let (team, user) = crate::store::outbox::parse_member_object(object_id)?;
             RecordId::member(&TeamId::new(team), &UserId::new(user))
         }
-        Kind::Catalogue => {
+        Kind::Organization | Kind::Catalogue => {
             return Err(StoreError::Corrupt(format!(
                 "a scope of the catalogue: {object_id:?}"
             )));

@@ -27,6 +27,8 @@ pub const KEYS: &str = "LiteLLM_VerificationToken";
 pub const USERS: &str = "LiteLLM_UserTable";
 /// LiteLLM's name of the table of teams.
 pub const TEAMS: &str = "LiteLLM_TeamTable";
+/// LiteLLM's name of the table of organizations.
+pub const ORGANIZATIONS: &str = "LiteLLM_OrganizationTable";
 
 /// Writes a row.
 pub async fn record<R: Writes>(

@@ -40,6 +40,8 @@ pub struct KeyRow {
     pub user_id: Option<String>,
     /// The team.
     pub team_id: Option<String>,
+    /// The organization, for a key without team.
+    pub organization_id: Option<String>,
     /// LiteLLM's preset of routes.
     pub key_type: Option<String>,
     /// Models; empty: all.
@@ -76,13 +78,14 @@ pub struct KeyRow {
     pub settings_updated_at: Option<u64>,
 }
 
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 30] = [
     "rev",
     "token",
     "key_name",
     "key_alias",
     "user_id",
     "team_id",
+    "organization_id",
     "key_type",
     "models",
     "aliases",
@@ -128,6 +131,7 @@ impl KeyRow {
             key_alias: row.try_get("key_alias")?,
             user_id: row.try_get("user_id")?,
             team_id: row.try_get("team_id")?,
+            organization_id: row.try_get("organization_id")?,
             key_type: row.try_get("key_type")?,
             models: row::json(row, "models")?,
             aliases: row::json(row, "aliases")?,
@@ -157,6 +161,7 @@ impl KeyRow {
             .bind(self.key_alias.clone())
             .bind(self.user_id.clone())
             .bind(self.team_id.clone())
+            .bind(self.organization_id.clone())
             .bind(self.key_type.clone())
             .bind(row::text(&self.models))
             .bind(row::text(&self.aliases))

@@ -22,6 +22,8 @@ pub enum Kind {
     Team,
     /// A membership; the object is [`member_object`].
     Member,
+    /// An organization.
+    Organization,
     /// Models, prices or settings; the object is free.
     Catalogue,
 }
@@ -34,6 +36,7 @@ impl Kind {
             Self::User => "user",
             Self::Team => "team",
             Self::Member => "member",
+            Self::Organization => "organization",
             Self::Catalogue => "catalogue",
         }
     }
@@ -44,6 +47,7 @@ impl Kind {
             Self::User,
             Self::Team,
             Self::Member,
+            Self::Organization,
             Self::Catalogue,
         ]
         .into_iter()

@@ -113,6 +113,10 @@ impl Change for Raise<'_> {
                     vec![team, user],
                 )
             }
+            Kind::Organization => (
+                "UPDATE organizations SET rev = $1 WHERE rev < $2 AND organization_id = $3",
+                vec![self.object_id.to_owned()],
+            ),
             Kind::Catalogue => return Ok(()),
         };
         let mut query = sqlx::query(statement)

@@ -113,7 +113,7 @@ impl PublishView<'_> {
                 let (team, user) = parse_member_object(object_id)?;
                 self.member(&team, &user).await?
             }
-            Kind::Catalogue => return Ok(None),
+            Kind::Organization | Kind::Catalogue => return Ok(None),
         };
         match found {
             Some(found) => Ok(Some(found)),
@@ -190,7 +190,7 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Catalogue => (Vec::new(), Vec::new()),
+            Kind::Organization | Kind::Catalogue => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {

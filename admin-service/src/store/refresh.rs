@@ -37,8 +37,13 @@ const MEMBERS: &str = "SELECT m.team_id AS first, m.user_id AS second, m.rev, '{
      FROM team_members m LEFT JOIN budgets b ON b.budget_id = m.budget_id WHERE m.refresh_at <= $1 \
      ORDER BY m.team_id, m.user_id LIMIT $2";
 
+const ORGANIZATIONS: &str = "SELECT o.organization_id AS first, '' AS second, o.rev, '{}' AS metadata, b.max_budget, \
+     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor \
+     FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
+     ORDER BY o.organization_id LIMIT $2";
+
 /// A table: what is due in it, and how a row is moved on. The revision that was read must still be there.
-const TABLES: [(Kind, &str, &str); 4] = [
+const TABLES: [(Kind, &str, &str); 5] = [
     (
         Kind::Key,
         KEYS,
@@ -58,6 +63,11 @@ const TABLES: [(Kind, &str, &str); 4] = [
         Kind::Member,
         MEMBERS,
         "UPDATE team_members SET rev = $1, refresh_at = $2 WHERE team_id = $3 AND user_id = $4 AND rev = $5",
+    ),
+    (
+        Kind::Organization,
+        ORGANIZATIONS,
+        "UPDATE organizations SET rev = $1, refresh_at = $2 WHERE organization_id = $3 AND '' = $4 AND rev = $5",
     ),
 ];
 
@@ -99,7 +109,7 @@ async fn until_next(store: &Store) -> Result<Duration, StoreError> {
     let row = sqlx::query(
         "SELECT MIN(at) AS at FROM (SELECT MIN(refresh_at) AS at FROM virtual_keys \
          UNION ALL SELECT MIN(refresh_at) FROM users UNION ALL SELECT MIN(refresh_at) FROM teams \
-         UNION ALL SELECT MIN(refresh_at) FROM team_members) AS due",
+         UNION ALL SELECT MIN(refresh_at) FROM team_members UNION ALL SELECT MIN(refresh_at) FROM organizations) AS due",
     )
     .fetch_one(&mut *store.read().await?)
     .await?;
@@ -150,7 +160,9 @@ impl Change for Refresh<'_> {
             if touched.rows_affected() > 0 {
                 let object = match self.kind {
                     Kind::Member => member_object(&first, &second),
-                    Kind::Key | Kind::User | Kind::Team | Kind::Catalogue => first,
+                    Kind::Key | Kind::User | Kind::Team | Kind::Organization | Kind::Catalogue => {
+                        first
+                    }
                 };
                 tx.publish(self.kind, &object, rev).await?;
             }

@@ -138,5 +138,12 @@ pub(super) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
+/// A text in which `LIKE … ESCAPE '!'` finds no wildcard.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_")
+}
+
 /// A JSON object.
 pub type Object = Map<String, Value>;

@@ -118,6 +118,7 @@ pub(in crate::routes) fn apply(
     key.key_alias = key.key_alias.take().filter(|alias| !alias.is_empty());
     body.text("user_id").apply(&mut key.user_id);
     body.text("team_id").apply(&mut key.team_id);
+    body.text("organization_id").apply(&mut key.organization_id);
     body.text("budget_id").apply(&mut key.budget_id);
     body.flag("blocked").apply(&mut key.blocked);
     body.texts("models").apply_or(&mut key.models, Vec::new());

@@ -86,6 +86,7 @@ pub(in crate::routes) fn blank_without_secret() -> KeyRow {
         key_alias: None,
         user_id: None,
         team_id: None,
+        organization_id: None,
         key_type: None,
         models: Vec::new(),
         aliases: Object::new(),

@@ -151,20 +151,13 @@ impl Conditions {
     /// `column` equals, or contains, `value`.
     fn like(&mut self, column: &str, value: &str, contains: bool) -> String {
         if contains {
-            let place = self.text(&format!("%{}%", escaped(value)));
+            let place = self.text(&format!("%{}%", row::escaped(value)));
             format!("LOWER({column}) LIKE LOWER({place}) ESCAPE '!'")
         } else {
             let place = self.text(value);
             format!("{column} = {place}")
         }
     }
-}
-
-/// A text in which `LIKE` finds no wildcard.
-fn escaped(text: &str) -> String {
-    text.replace('!', "!!")
-        .replace('%', "!%")
-        .replace('_', "!_")
 }
 
 impl ListKeys {

@@ -84,6 +84,7 @@ impl Settle<'_> {
             key_alias: None,
             user_id: Some(MASTER_USER.to_owned()),
             team_id: None,
+            organization_id: None,
             key_type: Some(MASTER_KEY_TYPE.to_owned()),
             models: Vec::new(),
             aliases: Object::new(),

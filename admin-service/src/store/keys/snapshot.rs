@@ -14,6 +14,7 @@ pub(super) fn of(row: &KeyRow) -> Value {
     json!({
         "key_id": row.key_id, "rev": row.rev.get(), "token": row.token, "key_name": row.key_name,
         "key_alias": row.key_alias, "user_id": row.user_id, "team_id": row.team_id,
+        "organization_id": row.organization_id,
         "key_type": row.key_type, "models": row.models, "aliases": row.aliases,
         "allowed_routes": row.allowed_routes, "blocked": row.blocked, "expires": row.expires,
         "max_budget": row.limits.max_budget.map(NanoUsd::get),
@@ -38,6 +39,7 @@ pub(super) fn read(map: &Object) -> Result<KeyRow, StoreError> {
         key_alias: field(map, "key_alias")?,
         user_id: field(map, "user_id")?,
         team_id: field(map, "team_id")?,
+        organization_id: field(map, "organization_id")?,
         key_type: field(map, "key_type")?,
         models: field(map, "models")?,
         aliases: field(map, "aliases")?,

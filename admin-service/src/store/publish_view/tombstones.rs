@@ -110,7 +110,7 @@ pub(super) fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, Stor
                 vec![RecordId::team(&team)],
             ))
         }
-        Kind::Catalogue => Err(StoreError::Corrupt(format!(
+        Kind::Organization | Kind::Catalogue => Err(StoreError::Corrupt(format!(
             "tombstones.kind of {object_id:?}"
         ))),
     }

@@ -56,7 +56,13 @@ pub(super) async fn read(
 }
 
 /// Kinds of scopes.
-pub(super) const KINDS: [Kind; 4] = [Kind::Key, Kind::User, Kind::Team, Kind::Member];
+pub(super) const KINDS: [Kind; 5] = [
+    Kind::Key,
+    Kind::User,
+    Kind::Team,
+    Kind::Member,
+    Kind::Organization,
+];
 
 /// Puts scopes at the state that they have now.
 pub(super) async fn write(

@@ -26,6 +26,10 @@ const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.budget_duration, b.budget_
      FROM team_members m JOIN budgets b ON b.budget_id = m.budget_id \
      WHERE b.max_budget IS NOT NULL AND (m.team_id, m.user_id) IN (VALUES";
 
+const ORGANIZATIONS: &str = "SELECT o.organization_id AS object_id, b.budget_duration, b.budget_anchor \
+     FROM organizations o JOIN budgets b ON b.budget_id = o.budget_id \
+     WHERE b.max_budget IS NOT NULL AND o.organization_id IN";
+
 /// Budget windows by scope. A scope without a budget, or without a row, has one window for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(BTreeMap<(Kind, String), BudgetWindow>);
@@ -84,10 +88,11 @@ async fn select(
             }
             (format!("{MEMBERS} {})", tuples(objects.len(), 2)), values)
         }
-        Kind::Key | Kind::User | Kind::Team => {
+        Kind::Key | Kind::User | Kind::Team | Kind::Organization => {
             let select = match kind {
                 Kind::Key => KEYS,
                 Kind::User => USERS,
+                Kind::Organization => ORGANIZATIONS,
                 _ => TEAMS,
             };
             (
