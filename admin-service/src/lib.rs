@@ -14,6 +14,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod ledger;
+pub mod openapi;
 pub mod policy;
 pub mod publish;
 pub mod request;

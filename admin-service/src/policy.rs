@@ -24,7 +24,7 @@ pub enum Reach {
     Own,
 }
 
-/// A cell of the table.
+/// A cell of the table for a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Allowed.
@@ -35,106 +35,70 @@ pub enum Verdict {
     ViewerMayNot,
 }
 
-/// Something that a route does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// `/key/generate`.
-    KeyGenerate,
-    /// `/key/update`.
-    KeyUpdate,
-    /// `/key/delete`.
-    KeyDelete,
-    /// `/key/block`.
-    KeyBlock,
-    /// `/key/unblock`.
-    KeyUnblock,
-    /// `/key/info`.
-    KeyInfo,
-    /// `/key/list`.
-    KeyList,
-    /// `/user/new`.
-    UserNew,
-    /// `/user/update`.
-    UserUpdate,
-    /// `/user/delete`.
-    UserDelete,
-    /// `/user/info`.
-    UserInfo,
-    /// `/team/new`.
-    TeamNew,
-    /// `/team/update`.
-    TeamUpdate,
-    /// `/team/delete`.
-    TeamDelete,
-    /// `/team/member_add`.
-    TeamMemberAdd,
-    /// `/team/info`.
-    TeamInfo,
-    /// `/spend/logs`.
-    SpendLogs,
-    /// `/health`, `/health/backlog`, `/health/readiness/details`.
-    HealthDetails,
-}
-
-const ANY: Verdict = Verdict::May(Reach::Any);
-const OWN: Verdict = Verdict::May(Reach::Own);
-const ADMIN: Verdict = Verdict::OnlyProxyAdmin;
-const VIEW: Verdict = Verdict::ViewerMayNot;
-
-/// One row: the action, its route, the groups by which a key's `allowed_routes` may name it, and the verdicts for proxy admin, proxy admin
-/// viewer, internal user, internal user viewer, and a key without a role.
-type Row = (Action, &'static str, &'static [&'static str], [Verdict; 5]);
-
-const MANAGE: &[&str] = &["management_routes"];
-const MANAGE_INFO: &[&str] = &["management_routes", "info_routes"];
-const INFO: &[&str] = &["info_routes"];
-const SPEND: &[&str] = &["spend_tracking_routes", "management_routes"];
-
-/// The policy.
-#[rustfmt::skip]
-pub const TABLE: &[Row] = &[
-    //                                                               admin viewer user  u.viewer none
-    (Action::KeyGenerate,   "/key/generate",    MANAGE,      [ANY, VIEW, OWN,   ADMIN, ADMIN]),
-    (Action::KeyUpdate,     "/key/update",      MANAGE,      [ANY, VIEW, OWN,   ADMIN, ADMIN]),
-    (Action::KeyDelete,     "/key/delete",      MANAGE,      [ANY, VIEW, OWN,   ADMIN, ADMIN]),
-    (Action::KeyBlock,      "/key/block",       MANAGE,      [ANY, VIEW, OWN,   ADMIN, ADMIN]),
-    (Action::KeyUnblock,    "/key/unblock",     MANAGE,      [ANY, VIEW, OWN,   ADMIN, ADMIN]),
-    (Action::KeyInfo,       "/key/info",        MANAGE_INFO, [ANY, ANY,  OWN,   OWN,   OWN]),
-    (Action::KeyList,       "/key/list",        MANAGE_INFO, [ANY, ANY,  OWN,   OWN,   OWN]),
-    (Action::UserNew,       "/user/new",        MANAGE,      [ANY, VIEW, ADMIN, ADMIN, ADMIN]),
-    (Action::UserUpdate,    "/user/update",     MANAGE,      [ANY, OWN,  ADMIN, ADMIN, ADMIN]),
-    (Action::UserDelete,    "/user/delete",     MANAGE,      [ANY, VIEW, ADMIN, ADMIN, ADMIN]),
-    (Action::UserInfo,      "/user/info",       MANAGE_INFO, [ANY, ANY,  OWN,   OWN,   OWN]),
-    (Action::TeamNew,       "/team/new",        MANAGE,      [ANY, VIEW, ADMIN, ADMIN, ADMIN]),
-    (Action::TeamUpdate,    "/team/update",     MANAGE,      [ANY, VIEW, OWN,   OWN,   ADMIN]),
-    (Action::TeamDelete,    "/team/delete",     MANAGE,      [ANY, VIEW, ADMIN, ADMIN, ADMIN]),
-    (Action::TeamMemberAdd, "/team/member_add", MANAGE,      [ANY, VIEW, OWN,   OWN,   ADMIN]),
-    (Action::TeamInfo,      "/team/info",       MANAGE_INFO, [ANY, ANY,  OWN,   OWN,   OWN]),
-    (Action::SpendLogs,     "/spend/logs",      SPEND,       [ANY, ANY,  OWN,   OWN,   OWN]),
-    (Action::HealthDetails, "/health",          INFO,        [ANY, ANY,  ANY,   ANY,   ANY]),
-];
-
-/// The row of an action.
-fn row(action: Action) -> Result<&'static Row, ApiError> {
-    TABLE
-        .iter()
-        .find(|row| row.0 == action)
-        .ok_or_else(|| ApiError::Broken(format!("no policy row for {action:?}")))
-}
-
-fn column(role: Role) -> usize {
-    match role {
-        Role::ProxyAdmin => 0,
-        Role::ProxyAdminViewer => 1,
-        Role::InternalUser => 2,
-        Role::InternalUserViewer => 3,
-        Role::Unknown => 4,
+impl Verdict {
+    /// The word of the golden table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::May(Reach::Any) => "any",
+            Self::May(Reach::Own) => "own",
+            Self::OnlyProxyAdmin => "401",
+            Self::ViewerMayNot => "403",
+        }
     }
 }
 
-/// The verdict of the table.
-pub fn verdict(action: Action, role: Role) -> Result<Verdict, ApiError> {
-    Ok(row(action)?.3[column(role)])
+/// What a relation to a team or an organization adds to the verdict of the role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing.
+    Nothing,
+    /// What is of the team.
+    Team,
+    /// What is of the team, where the team's permissions let its members.
+    Permitted,
+    /// What is of the organization.
+    Organization,
+}
+
+impl Relation {
+    /// The word of the golden table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "-",
+            Self::Team => "team",
+            Self::Permitted => "permitted",
+            Self::Organization => "organization",
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// What is done, in a sentence.
+    pub about: &'static str,
+    /// Whether it changes something.
+    pub writes: bool,
+    /// The groups of routes by which a key's `allowed_routes` may name it.
+    pub groups: &'static [&'static str],
+    /// Verdicts for proxy admin, proxy admin viewer, internal user, internal user viewer, no role.
+    pub verdicts: [Verdict; 5],
+    /// What a team's admin, a team's member and an organization's admin may beside that.
+    pub relations: [Relation; 3],
+}
+
+impl Rule {
+    /// The verdict for a role.
+    pub const fn verdict(&self, role: Role) -> Verdict {
+        let [admin, viewer, user, user_viewer, none] = self.verdicts;
+        match role {
+            Role::ProxyAdmin => admin,
+            Role::ProxyAdminViewer => viewer,
+            Role::InternalUser => user,
+            Role::InternalUserViewer => user_viewer,
+            Role::Unknown => none,
+        }
+    }
 }
 
 /// An action as a type, so that a handler's signature says what it was authorised for.
@@ -146,56 +110,47 @@ pub trait Act: Send + Sync + 'static {
 /// An action that changes something.
 pub trait Writes: Send + Sync + 'static {}
 
-macro_rules! acts {
-    ($($(#[$doc:meta])* $name:ident $(: $writes:ident)?;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $name;
-        impl Act for $name {
-            const ACTION: Action = Action::$name;
+/// Makes of each row an [`Action`], its [`Rule`] and its type.
+macro_rules! policy {
+    ($($(#[doc = $doc:literal])+ $name:ident $(: $writes:ident)?, $groups:expr, $verdicts:expr, $relations:expr;)*) => {
+        /// Something that a route does.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[doc = $doc])+ $name,)*
         }
-        $(impl $writes for $name {})?
-    )*};
+
+        impl Action {
+            /// Its row of the table.
+            pub const fn rule(self) -> &'static Rule {
+                match self {
+                    $(Self::$name => &Rule {
+                        about: concat!($($doc),+),
+                        writes: policy!(@writes $($writes)?),
+                        groups: $groups,
+                        verdicts: $verdicts,
+                        relations: $relations,
+                    },)*
+                }
+            }
+        }
+
+        $(
+            $(#[doc = $doc])+
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+            impl Act for $name {
+                const ACTION: Action = Action::$name;
+            }
+            $(impl $writes for $name {})?
+        )*
+    };
+    (@writes Writes) => { true };
+    (@writes) => { false };
 }
 
-acts! {
-    /// Makes a key.
-    KeyGenerate: Writes;
-    /// Changes a key.
-    KeyUpdate: Writes;
-    /// Deletes keys.
-    KeyDelete: Writes;
-    /// Blocks a key.
-    KeyBlock: Writes;
-    /// Unblocks a key.
-    KeyUnblock: Writes;
-    /// Reads a key.
-    KeyInfo;
-    /// Lists keys.
-    KeyList;
-    /// Makes a user.
-    UserNew: Writes;
-    /// Changes a user.
-    UserUpdate: Writes;
-    /// Deletes users.
-    UserDelete: Writes;
-    /// Reads a user.
-    UserInfo;
-    /// Makes a team.
-    TeamNew: Writes;
-    /// Changes a team.
-    TeamUpdate: Writes;
-    /// Deletes teams.
-    TeamDelete: Writes;
-    /// Adds members.
-    TeamMemberAdd: Writes;
-    /// Reads a team.
-    TeamInfo;
-    /// Reads the spend log.
-    SpendLogs;
-    /// Reads the service's state.
-    HealthDetails;
-}
+mod table;
+
+pub use table::*;
 
 /// The service's own upkeep: no caller asks for it.
 #[derive(Clone, Copy, Debug)]
@@ -236,11 +191,11 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let route = parts.uri.path().to_owned();
         let caller = Caller::prove(parts, app).await?;
-        let (_, _, groups, verdicts) = row(R::ACTION)?;
+        let row = R::ACTION.rule();
         if let CallerKey::Virtual { allowed_routes, .. } = &caller.key {
             let named = |allowed: &String| {
                 let prefix = allowed.strip_suffix('*');
-                groups.contains(&allowed.as_str())
+                row.groups.contains(&allowed.as_str())
                     || *allowed == route
                     || prefix.is_some_and(|prefix| route.starts_with(prefix))
             };
@@ -249,7 +204,7 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
                 return Err(Refusal::RouteNotAllowed { allowed, route }.into());
             }
         }
-        match verdicts[column(caller.role)] {
+        match row.verdict(caller.role) {
             Verdict::May(reach) => Ok(Self {
                 caller,
                 reach,
@@ -264,48 +219,6 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
                 route,
             }
             .into()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_policy_is_what_the_golden_table_says() {
-        let mut text = String::new();
-        for (_, route, _, verdicts) in TABLE {
-            let cells: Vec<&str> = verdicts
-                .iter()
-                .map(|verdict| match verdict {
-                    Verdict::May(Reach::Any) => "any",
-                    Verdict::May(Reach::Own) => "own",
-                    Verdict::OnlyProxyAdmin => "401",
-                    Verdict::ViewerMayNot => "403",
-                })
-                .collect();
-            text.extend([*route, " ", &cells.join(" "), "\n"]);
-        }
-        assert_eq!(text, include_str!("policy/golden.txt"));
-    }
-
-    #[test]
-    fn only_a_proxy_admin_may_write_anything_that_is_not_theirs() {
-        for (action, _, _, verdicts) in TABLE {
-            let reads = matches!(
-                action,
-                Action::KeyInfo
-                    | Action::KeyList
-                    | Action::UserInfo
-                    | Action::TeamInfo
-                    | Action::SpendLogs
-                    | Action::HealthDetails
-            );
-            assert!(
-                reads || verdicts[1..].iter().all(|verdict| *verdict != ANY),
-                "{action:?}"
-            );
         }
     }
 }

@@ -20,7 +20,7 @@ pub use fields::{
     GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS,
     UPDATE_KEY, UPDATE_TEAM, UPDATE_USER, USER_IDS,
 };
-pub use query::Query;
+pub use query::{Param, Query};
 pub use types::{Field, Type};
 
 /// One thing wrong with a request, as pydantic words it.

@@ -1,52 +1,30 @@
-//! Every route of the service, in one place.
+//! Every route of the service, in one place: the table, and the router that is built of it.
+
+use std::sync::LazyLock;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
-use crate::routes::{health, keys, spend, teams, users};
+use crate::openapi;
+use crate::openapi::schema::{Record, TEXT, TEXTS, list, one};
+
+pub mod row;
+mod table;
+
+pub use table::rows;
 
 /// Largest body that is read.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// A route: its method, path, LiteLLM's name of it, and what it does.
-struct Row(&'static str, &'static str, &'static str, MethodRouter<App>);
-
-#[rustfmt::skip]
-fn rows() -> Vec<Row> {
-    vec![
-        Row("POST", "/key/generate",             "generate_key_fn",   post(keys::generate)),
-        Row("POST", "/key/update",               "update_key_fn",     post(keys::update)),
-        Row("POST", "/key/delete",               "delete_key_fn",     post(keys::delete)),
-        Row("POST", "/key/block",                "block_key",         post(keys::block)),
-        Row("POST", "/key/unblock",              "unblock_key",       post(keys::unblock)),
-        Row("GET",  "/key/info",                 "info_key_fn",       get(keys::info)),
-        Row("GET",  "/key/list",                 "list_keys",         get(keys::list)),
-        Row("POST", "/user/new",                 "new_user",          post(users::new)),
-        Row("POST", "/user/update",              "user_update",       post(users::update)),
-        Row("POST", "/user/delete",              "delete_user",       post(users::delete)),
-        Row("GET",  "/user/info",                "user_info",         get(users::info)),
-        Row("POST", "/team/new",                 "new_team",          post(teams::new)),
-        Row("POST", "/team/update",              "update_team",       post(teams::update)),
-        Row("POST", "/team/delete",              "delete_team",       post(teams::delete)),
-        Row("POST", "/team/member_add",          "team_member_add",   post(teams::member_add)),
-        Row("GET",  "/team/info",                "team_info",         get(teams::info)),
-        Row("GET",  "/spend/logs",               "view_spend_logs",   get(spend::logs)),
-        Row("GET",  "/health",                   "health_endpoint",   get(health::health)),
-        Row("GET",  "/health/backlog",           "health_backlog",    get(health::backlog)),
-        Row("GET",  "/health/liveliness",        "health_liveliness", get(health::alive)),
-        Row("GET",  "/health/liveness",          "health_liveliness", get(health::alive)),
-        Row("GET",  "/health/readiness",         "health_readiness",  get(health::ready)),
-        Row("GET",  "/health/readiness/details", "health_readiness_details", get(health::ready_details)),
-        Row("GET",  "/routes",                   "get_routes",        get(routes)),
-    ]
-}
+/// What `GET /routes` answers.
+static ROUTES: Record = Record::new("Routes", &[("routes", list(&one(&ROUTE)))]);
+static ROUTE: Record = Record::new("Route", &[("path name endpoint", TEXT), ("methods", TEXTS)]);
 
 /// Areas of LiteLLM's API that this product leaves to others, and what they are.
 const NOT_SERVED: &[(&str, &str)] = &[
@@ -73,19 +51,11 @@ const NOT_SERVED: &[(&str, &str)] = &[
     ),
 ];
 
-/// The routes by method and path, for tests that sweep all of them.
-pub fn paths() -> Vec<(&'static str, &'static str)> {
-    rows()
-        .into_iter()
-        .map(|Row(method, path, _, _)| (method, path))
-        .collect()
-}
-
 /// Builds the service's router.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Row(_, path, _, handler) in rows() {
-        router = router.route(path, handler);
+    for row in rows() {
+        router = router.route(row.path, row.handler);
     }
     router
         .fallback(not_found)
@@ -109,11 +79,17 @@ async fn not_found(request: Request) -> ApiError {
 async fn routes() -> Json<Value> {
     let all: Vec<Value> = rows()
         .iter()
-        .map(|Row(method, path, name, _)| {
-            json!({"path": path, "methods": [method], "name": name, "endpoint": name})
+        .map(|row| {
+            json!({"path": row.path, "methods": [row.method], "name": row.name, "endpoint": row.name})
         })
         .collect();
     Json(json!({ "routes": all }))
+}
+
+/// `GET /openapi.json`.
+async fn document() -> Json<&'static Value> {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| openapi::document(&rows()));
+    Json(&DOCUMENT)
 }
 
 /// The headers that every answer carries, and words for a body that is too large.

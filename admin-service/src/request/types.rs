@@ -1,8 +1,9 @@
 //! The types of fields, with pydantic's lenient readings and its messages.
 
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
 use super::{Problem, Step};
+use crate::openapi::schema::or_null;
 
 /// A field that LiteLLM knows.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,16 @@ impl Field {
         }
     }
 
+    /// Its JSON schema. What is also read, such as a number in a text, is left to the parser to tell.
+    pub fn schema(&self) -> Value {
+        let plain = self.of.schema();
+        if self.nullable && plain != json!({}) {
+            or_null(plain)
+        } else {
+            plain
+        }
+    }
+
     /// Reads a value as the field's type.
     pub fn read(&self, value: Value) -> Read {
         if value.is_null() && self.nullable {
@@ -93,6 +104,23 @@ impl Field {
 type Wrong = (&'static str, String, Vec<Step>);
 
 impl Type {
+    /// The JSON schema of its values.
+    pub fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({"type": "string"}),
+            Self::Int => json!({"type": "integer"}),
+            Self::Limit(most) => json!({"type": "integer", "minimum": 0, "maximum": most}),
+            Self::Number => json!({"type": "number"}),
+            Self::Flag => json!({"type": "boolean"}),
+            Self::List => json!({"type": "array"}),
+            Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
+            Self::Object => json!({"type": "object"}),
+            Self::Date => json!({"type": "string", "description": "a date, with or without time"}),
+            Self::OneOf(options, _) => json!({"type": "string", "enum": options}),
+            Self::Any => json!({}),
+        }
+    }
+
     fn read(self, value: Value) -> Result<Value, Wrong> {
         match self {
             Self::Text if value.is_string() => Ok(value),

@@ -8,9 +8,53 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::schema::{
+    FLAG, NULL, Record, TEXT, TEXT_OR_NULL, WHOLE, WHOLE_OR_NULL, list, one,
+};
 use crate::policy::{Authorized, HealthDetails};
 use crate::publish::{RedisState, Report};
 use crate::routes::answer::Answer;
+
+/// What readiness answers.
+pub static READY: Record = Record::new(
+    "Ready",
+    &[
+        ("status db redis", TEXT),
+        ("redis_reason", TEXT.or_absent()),
+    ],
+);
+/// The same with figures.
+pub static READY_DETAILS: Record = Record::new(
+    "ReadyDetails",
+    &[
+        ("status db redis version", TEXT),
+        ("cache", NULL),
+        ("redis_warning", TEXT_OR_NULL),
+        ("leads", FLAG),
+        ("last_restore_ms", WHOLE_OR_NULL),
+        (
+            "restores reconciles swept_charged swept_released drained dead_letters",
+            WHOLE,
+        ),
+    ],
+);
+/// What waits.
+pub static BACKLOG: Record = Record::new(
+    "Backlog",
+    &[(
+        "in_flight_requests outbox_waiting publish_lag_ms spend_events_waiting dead_letters",
+        WHOLE_OR_NULL,
+    )],
+);
+/// The parts.
+pub static HEALTH: Record = Record::new(
+    "Health",
+    &[
+        ("healthy_count unhealthy_count", WHOLE),
+        ("healthy_endpoints unhealthy_endpoints", list(&one(&PART))),
+    ],
+);
+static PART: Record = Record::new("Part", &[("component", TEXT)]);
 
 /// `GET /health/liveliness`, `/health/liveness`: the process runs.
 pub async fn alive() -> Json<&'static str> {

@@ -26,12 +26,13 @@ pub(super) mod shape;
 mod update;
 
 pub use block::{block, unblock};
-pub use delete::delete;
+pub use delete::{DELETED, delete};
 pub(super) use fields::{all_texts, apply, limits, spend, unenforced, window};
 pub use generate::generate;
 pub(super) use generate::{blank, blank_without_secret, insert_new};
-pub use info::info;
-pub use list::list;
+pub use info::{INFO, INFO_QUERY, info};
+pub use list::{LIST_QUERY, LISTED, list};
+pub use shape::{CREATED, KEY, UPDATED};
 pub use update::update;
 
 /// How long an answer waits for its key to reach Redis.

@@ -5,6 +5,7 @@ use serde_json::{Number, Value, json};
 
 use crate::clock::date;
 use crate::domain::budget_window::WindowRules;
+use crate::openapi::schema::{ANY, NUMBER_OR_NULL, Record, TEXT, TEXT_OR_NULL, WHOLE_OR_NULL};
 use crate::store::members::BudgetRow;
 use crate::store::row::{LimitColumns, Object};
 
@@ -50,6 +51,33 @@ pub(super) fn dollars(amount: NanoUsd) -> Value {
 pub(super) fn maybe_dollars(amount: Option<NanoUsd>) -> Value {
     amount.map_or(Value::Null, dollars)
 }
+
+/// What [`limits`] prints.
+pub(super) static LIMITS: Record = Record::new(
+    "",
+    &[
+        ("max_budget", NUMBER_OR_NULL),
+        ("max_parallel_requests tpm_limit rpm_limit", WHOLE_OR_NULL),
+        ("budget_duration budget_reset_at", TEXT_OR_NULL),
+    ],
+);
+
+/// What [`budget`] prints.
+pub(super) static BUDGET: Record = Record::with(
+    "Budget",
+    &[&LIMITS],
+    &[
+        (
+            "budget_id created_at created_by updated_at updated_by",
+            TEXT,
+        ),
+        ("soft_budget", NUMBER_OR_NULL),
+        (
+            "tpd_limit model_max_budget allowed_models temp_budget_increase temp_budget_expiry",
+            ANY,
+        ),
+    ],
+);
 
 /// The limit fields of a row.
 pub(super) fn limits(row: &LimitColumns, now_us: u64, rules: &WindowRules, times: Times) -> Object {

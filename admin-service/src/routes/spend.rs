@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::schema::{
+    ANY, NUMBER, OBJECT, Of, Record, TEXT, TEXT_OR_NULL, WHOLE, either, list, map, one,
+};
 use crate::policy::{Authorized, SpendLogs};
-use crate::request::{Problem, Query, Step};
+use crate::request::{Param, Problem, Query, Step};
 use crate::routes::answer::Answer;
 use crate::routes::shape::{Times, dollars};
 use crate::store::keys::token_of;
@@ -17,13 +20,57 @@ use crate::store::spend::{Filter, LogRow, SummaryRow, log_rows, summary};
 /// Most rows of one answer: the newest. LiteLLM has no bound here.
 const MOST_ROWS: u32 = 10_000;
 
+/// The answer: rows, or a summary for each day.
+pub static LOGS: Of = either(&[list(&ROW), list(&SUMMARY)]);
+static ROW: Of = one(&LOG);
+static SUMMARY: Of = map(&DAY);
+
+/// What one day of a summary holds, under its names and under keys: texts, sums, and sums by name.
+static DAY: Of = either(&[TEXT, NUMBER, map(&NUMBER)]);
+
+/// One row of the log.
+static LOG: Record = Record::new(
+    "SpendLog",
+    &[
+        (
+            "request_id call_type api_key startTime endTime completionStartTime model model_id model_group",
+            TEXT,
+        ),
+        (
+            "custom_llm_provider api_base user cache_hit cache_key end_user status litellm_call_id",
+            TEXT,
+        ),
+        ("spend", NUMBER),
+        (
+            "total_tokens prompt_tokens completion_tokens request_duration_ms",
+            WHOLE,
+        ),
+        ("request_tags", ANY),
+        (
+            "team_id organization_id requester_ip_address session_id mcp_namespaced_tool_name agent_id",
+            TEXT_OR_NULL,
+        ),
+        ("metadata messages response proxy_server_request", OBJECT),
+    ],
+);
+
+/// The query of `/spend/logs`.
+pub static LOGS_QUERY: &[Param] = &[
+    Param::text("request_id"),
+    Param::text("api_key"),
+    Param::text("user_id"),
+    Param::text("start_date"),
+    Param::text("end_date"),
+    Param::flag("summarize"),
+];
+
 /// `GET /spend/logs`: rows by request, key, user and day; a summary by day where both days are given and `summarize` is not false.
 pub async fn logs(
     State(app): State<App>,
     by: Authorized<SpendLogs>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let mut query = Query::parse(query.as_deref());
+    let mut query = Query::parse(query.as_deref(), LOGS_QUERY);
     let summarize = query.text("summarize").is_none() || query.flag("summarize");
     let mut filter = Filter {
         request_id: query.text("request_id"),

@@ -5,6 +5,9 @@ use sqlx::AnyConnection;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::schema::{
+    ANY, FLAG, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list, one,
+};
 use crate::routes::shape::{self, Times, dollars, maybe_dollars};
 use crate::store::members::{self, MemberRow};
 use crate::store::outbox::{Kind, member_object};
@@ -20,12 +23,54 @@ mod membership;
 mod new;
 mod update;
 
-pub use delete::delete;
-pub use info::info;
-pub use member_add::member_add;
+pub use delete::{DELETED, delete};
+pub use info::{INFO, INFO_QUERY, info};
+pub use member_add::{MEMBERS_ADDED, member_add};
 pub(super) use membership::{Joining, join};
 pub use new::new;
-pub use update::update;
+pub use update::{UPDATED, update};
+
+/// A team as answers show it.
+pub static TEAM: Record = Record::with(
+    "Team",
+    &[&shape::LIMITS],
+    &[
+        ("team_id", TEXT),
+        ("team_alias organization_id", TEXT_OR_NULL),
+        ("members_with_roles", list(&one(&MEMBER))),
+        ("team_member_permissions", TEXTS.or_null()),
+        ("metadata model_aliases", OBJECT),
+        ("soft_budget", NUMBER_OR_NULL),
+        ("models", list(&ANY)),
+        ("blocked", FLAG),
+        ("spend", NUMBER),
+        ("created_at updated_at", TEXT),
+        (
+            "admins members tpd_limit budget_limits router_settings access_group_ids default_team_member_models model_id",
+            ANY,
+        ),
+        (
+            "model_spend model_max_budget policies allow_team_guardrail_config litellm_model_table",
+            ANY,
+        ),
+        ("object_permission object_permission_id", ANY),
+    ],
+);
+static MEMBER: Record = Record::new(
+    "Member",
+    &[("user_id user_email", TEXT_OR_NULL), ("role", TEXT)],
+);
+
+/// A membership as answers show it.
+pub static MEMBERSHIP: Record = Record::new(
+    "Membership",
+    &[
+        ("user_id team_id", TEXT),
+        ("budget_id", TEXT_OR_NULL),
+        ("spend total_spend", NUMBER),
+        ("litellm_budget_table", one(&shape::BUDGET).or_null()),
+    ],
+);
 
 /// A team as LiteLLM prints it.
 pub(super) async fn shown(

@@ -8,6 +8,7 @@ use sqlx::AnyConnection;
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
 use crate::error::ApiError;
+use crate::openapi::schema::{ANY, FLAG, NUMBER, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list};
 use crate::routes::shape::{self, Times, dollars};
 use crate::store::outbox::Kind;
 use crate::store::row::Object;
@@ -21,10 +22,39 @@ mod new;
 mod update;
 
 pub use delete::delete;
-pub use info::info;
+pub use info::{INFO, INFO_QUERY, info};
 pub(super) use new::insert_new;
-pub use new::new;
-pub use update::update;
+pub use new::{CREATED, new};
+pub use update::{UPDATED, update};
+
+/// A user as answers show them.
+pub static USER: Record = Record::with(
+    "User",
+    &[&shape::LIMITS],
+    &[
+        ("user_id", TEXT),
+        ("user_alias user_email user_role sso_user_id", TEXT_OR_NULL),
+        ("blocked", FLAG),
+        ("teams", TEXTS),
+        ("models", list(&ANY)),
+        ("metadata", OBJECT),
+        ("spend", NUMBER),
+        ("created_at updated_at", TEXT),
+        (
+            "team_id organization_id object_permission_id object_permission password_reset_required last_breach_check_at",
+            ANY,
+        ),
+        (
+            "allowed_cache_controls policies model_spend model_max_budget verified_subjects",
+            ANY,
+        ),
+        ("litellm_organization_table organization_memberships", ANY),
+        (
+            "invitations_created invitations_updated invitations_user",
+            ANY,
+        ),
+    ],
+);
 
 /// What users have spent, by id.
 pub(super) async fn spent_by(

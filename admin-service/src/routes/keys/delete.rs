@@ -7,11 +7,15 @@ use serde_json::json;
 use super::{PUBLISH_WAIT, ownership};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXTS};
 use crate::policy::{Authorized, KeyDelete};
 use crate::request::{Body, KEY_NAMES, Problem};
 use crate::routes::answer::Answer;
 use crate::store::keys::{self, token_of};
 use crate::store::{Change, Tx};
+
+/// The answer.
+pub static DELETED: Record = Record::new("DeletedKeys", &[("deleted_keys", TEXTS)]);
 
 /// Deletes the keys that are named, or none.
 pub async fn delete(

@@ -3,15 +3,32 @@
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
-use super::{ownership, shown};
+use super::{KEY, ownership, shown};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, one, word};
 use crate::policy::{Authorized, KeyInfo};
-use crate::request::Query;
+use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::shape::Times;
 use crate::store::keys::{self, KeyRow, Status, token_of};
+
+/// The answer.
+pub static INFO: Record = Record::new("KeyInfo", &[("key", TEXT), ("info", one(&SHOWN))]);
+static SHOWN: Record = Record::with(
+    "KeyWithStatus",
+    &[&KEY],
+    &[
+        ("token", TEXT.or_absent()),
+        ("status", word(&["active", "expired", "revoked", "deleted"])),
+        ("id deleted_at", TEXT.or_absent()),
+        ("deleted_by", TEXT_OR_NULL.or_absent()),
+    ],
+);
+
+/// The query.
+pub const INFO_QUERY: &[Param] = &[Param::text("key")];
 
 /// One key, the caller's own without `key`; a deleted one as it was.
 pub async fn info(
@@ -19,7 +36,7 @@ pub async fn info(
     by: Authorized<KeyInfo>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let asked = Query::parse(query.as_deref()).text("key");
+    let asked = Query::parse(query.as_deref(), INFO_QUERY).text("key");
     let Some(asked) = asked.or_else(|| by.caller.token().map(str::to_owned)) else {
         return Err(Refusal::KeyInfoMissing.into());
     };

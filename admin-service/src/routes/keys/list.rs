@@ -3,15 +3,43 @@
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
-use super::shown;
+use super::{KEY, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{self, Record, TEXT, WHOLE, either, one};
 use crate::policy::{Authorized, KeyList};
-use crate::request::Query;
+use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::shape::Times;
 use crate::store::keys::{self, ListKeys, Sort, Status, token_of};
 use crate::store::members;
+
+/// The answer.
+pub static LISTED: Record = Record::new(
+    "KeyList",
+    &[
+        ("keys", schema::list(&either(&[TEXT, one(&KEY)]))),
+        ("total_count current_page total_pages", WHOLE),
+    ],
+);
+
+/// The query.
+pub const LIST_QUERY: &[Param] = &[
+    Param::whole("page", 1, 1, u32::MAX),
+    Param::whole("size", 10, 1, 100),
+    Param::text("user_id"),
+    Param::text("team_id"),
+    Param::text("key_hash"),
+    Param::text("key_alias"),
+    Param::text("search"),
+    Param::flag("substring_matching"),
+    Param::text("sort_by"),
+    Param::text("sort_order"),
+    Param::text("status"),
+    Param::flag("return_full_object"),
+    Param::flag("include_team_keys"),
+    Param::flag("include_created_by_keys"),
+];
 
 /// Keys, a page at a time; somebody who is no admin sees their own.
 pub async fn list(
@@ -19,10 +47,10 @@ pub async fn list(
     by: Authorized<KeyList>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let mut query = Query::parse(query.as_deref());
+    let mut query = Query::parse(query.as_deref(), LIST_QUERY);
     let mut what = ListKeys {
-        page: query.whole("page", 1, 1, u32::MAX),
-        size: query.whole("size", 10, 1, 100),
+        page: query.whole("page"),
+        size: query.whole("size"),
         user_id: query.text("user_id"),
         team_id: query.text("team_id"),
         token: query.text("key_hash").map(|named| token_of(&named)),

@@ -3,11 +3,91 @@
 use serde_json::{Value, json};
 
 use crate::domain::budget_window::WindowRules;
+use crate::openapi::schema::{
+    ANY, FLAG, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list, one,
+};
 use crate::routes::shape::{self, Times, dollars};
 use crate::store::keys::KeyRow;
 use crate::store::members::BudgetRow;
 use crate::store::row::Object;
 use crate::store::spend::Spent;
+
+/// What every print of a key has.
+static PRINTED: Record = Record::with(
+    "",
+    &[&shape::LIMITS],
+    &[
+        (
+            "token key_name key_alias expires user_id team_id key_type budget_id created_by updated_by",
+            TEXT_OR_NULL,
+        ),
+        ("created_at updated_at", TEXT_OR_NULL),
+        ("spend", NUMBER_OR_NULL),
+        ("models", list(&ANY)),
+        ("aliases permissions metadata", OBJECT),
+        ("blocked", FLAG.or_null()),
+        ("allowed_routes", TEXTS.or_null()),
+        ("litellm_budget_table", one(&shape::BUDGET).or_null()),
+        (
+            "config router_settings agent_id project_id tpd_limit allowed_cache_controls policies access_group_ids",
+            ANY,
+        ),
+        (
+            "model_max_budget budget_fallbacks organization_id object_permission budget_limits",
+            ANY,
+        ),
+    ],
+);
+
+/// A key, as every answer but the creating one shows it.
+pub static KEY: Record = Record::with("Key", &[&PRINTED, &ROW], &[]);
+
+/// What only answers about a key that is there have.
+static ROW: Record = Record::new(
+    "",
+    &[
+        ("soft_budget_cooldown", FLAG),
+        ("total_spend", NUMBER),
+        ("settings_updated_at last_active", TEXT_OR_NULL),
+        (
+            "model_spend object_permission_id rotation_count auto_rotate rotation_interval last_rotation_at key_rotation_at",
+            ANY,
+        ),
+        (
+            "litellm_organization_table litellm_project_table jwt_key_mappings",
+            ANY,
+        ),
+    ],
+);
+
+/// A new key, with the key itself.
+pub static CREATED: Record = Record::with(
+    "CreatedKey",
+    &[&PRINTED],
+    &[
+        ("key token_id", TEXT_OR_NULL),
+        ("budget_reset_at", TEXT_OR_NULL.or_absent()),
+        (
+            "duration mcp_rpm_limit tag_rpm_limit prompts default_estimated_output_tokens",
+            ANY,
+        ),
+        (
+            "default_estimated_output_tokens_per_model end_user_budget_id disable_global_guardrails enable_prompt_caching",
+            ANY,
+        ),
+        (
+            "throttle_on_budget_exceeded allowed_passthrough_routes denied_passthrough_routes allowed_vector_store_indexes",
+            ANY,
+        ),
+        (
+            "enforced_params guardrails model_rpm_limit model_tpm_limit rpm_limit_type tags tpm_limit_type",
+            ANY,
+        ),
+    ],
+);
+
+/// A changed key, under the name by which it was asked for.
+pub static UPDATED: Record = Record::with("UpdatedKey", &[&KEY], &[("key", TEXT)]);
 
 /// All fields of a key's row, the hash among them.
 pub(in crate::routes) fn row(

@@ -6,12 +6,16 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXTS};
 use crate::policy::{Authorized, TeamDelete};
 use crate::request::{Body, TEAM_IDS};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
 use crate::store::keys::{self, Owner};
 use crate::store::{Change, Tx, members, teams};
+
+/// The answer.
+pub static DELETED: Record = Record::new("DeletedTeams", &[("deleted_teams", TEXTS)]);
 
 /// Deletes teams with their keys and memberships, all that are named or none.
 pub async fn delete(

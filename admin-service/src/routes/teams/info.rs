@@ -4,16 +4,36 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
 use super::fields::SHARED_BUDGET;
-use super::{memberships, shown};
+use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT, list, one};
 use crate::policy::{Authorized, TeamInfo};
-use crate::request::Query;
+use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::keys;
 use crate::routes::shape::{self, Times};
 use crate::store::keys::{Owner, of_owner};
 use crate::store::{members, teams};
+
+/// The answer.
+pub static INFO: Record = Record::new(
+    "TeamInfo",
+    &[
+        ("team_id", TEXT),
+        ("team_info", one(&SHOWN)),
+        ("keys", list(&one(&keys::KEY))),
+        ("team_memberships", list(&one(&MEMBERSHIP))),
+    ],
+);
+static SHOWN: Record = Record::with(
+    "TeamWithMemberBudget",
+    &[&TEAM],
+    &[("team_member_budget_table", one(&shape::BUDGET).or_null())],
+);
+
+/// The query.
+pub const INFO_QUERY: &[Param] = &[Param::required("team_id")];
 
 /// A team with its keys and members, for members and admins.
 pub async fn info(
@@ -21,7 +41,7 @@ pub async fn info(
     by: Authorized<TeamInfo>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let mut query = Query::parse(query.as_deref());
+    let mut query = Query::parse(query.as_deref(), INFO_QUERY);
     let team_id = query.required("team_id");
     query.finish()?;
     let mut connection = app.store.read().await?;

@@ -5,9 +5,10 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::membership::{Joining, join};
-use super::{memberships, shown};
+use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, either, list, one};
 use crate::policy::{Authorized, TeamMemberAdd, Writes};
 use crate::request::{Body, MEMBER, MEMBER_ADD, Patch, Problem};
 use crate::routes::answer::Answer;
@@ -25,6 +26,23 @@ pub(super) struct Named {
     pub(super) user_email: Option<String>,
     pub(super) admin: bool,
 }
+
+/// The answer: the team, and who came to it.
+pub static MEMBERS_ADDED: Record = Record::with(
+    "MembersAdded",
+    &[&TEAM],
+    &[
+        (
+            "updated_users",
+            list(&either(&[one(&users::USER), one(&ADDED)])),
+        ),
+        ("updated_team_memberships", list(&one(&MEMBERSHIP))),
+    ],
+);
+static ADDED: Record = Record::new(
+    "AddedUser",
+    &[("user_id", TEXT), ("user_email", TEXT_OR_NULL)],
+);
 
 /// Adds members. For a proxy admin a user that is not there yet is made; an admin of the team adds those who are there, and is shown no more
 /// of them than who they are.

@@ -6,15 +6,19 @@ use serde_json::{Value, json};
 
 use super::fields::{self, MemberLimits};
 use super::membership::share;
-use super::shown;
+use super::{TEAM, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT, one};
 use crate::policy::{Authorized, TeamUpdate};
 use crate::request::{Body, UPDATE_TEAM};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::store::teams::{self, TeamRow};
 use crate::store::{Change, Tx, members};
+
+/// The answer.
+pub static UPDATED: Record = Record::new("UpdatedTeam", &[("team_id", TEXT), ("data", one(&TEAM))]);
 
 /// Changes what the request says of a team, and nothing else.
 pub async fn update(

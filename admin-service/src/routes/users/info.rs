@@ -3,11 +3,12 @@
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
-use super::shown;
+use super::{USER, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{ANY, NULL, Record, TEXT, list, one};
 use crate::policy::{Authorized, UserInfo};
-use crate::request::Query;
+use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::keys;
 use crate::routes::shape::Times;
@@ -15,13 +16,33 @@ use crate::routes::teams;
 use crate::store::keys::{Owner, of_owner};
 use crate::store::users;
 
+/// The answer.
+pub static INFO: Record = Record::new(
+    "UserInfo",
+    &[
+        ("user_id", TEXT),
+        ("user_info", one(&SHOWN)),
+        ("keys", list(&one(&keys::KEY))),
+        ("teams", list(&one(&teams::TEAM))),
+        ("admin_mcp_permissions", NULL),
+    ],
+);
+static SHOWN: Record = Record::with(
+    "UserWithUsage",
+    &[&USER],
+    &[("model_max_budget_usage", ANY)],
+);
+
+/// The query.
+pub const INFO_QUERY: &[Param] = &[Param::text("user_id")];
+
 /// A user with its keys and teams; the caller's own without `user_id`.
 pub async fn info(
     State(app): State<App>,
     by: Authorized<UserInfo>,
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
-    let asked = Query::parse(query.as_deref())
+    let asked = Query::parse(query.as_deref(), INFO_QUERY)
         .text("user_id")
         .filter(|asked| !asked.is_empty());
     let own = by.caller.user_id.clone();

@@ -9,6 +9,7 @@ use super::fields;
 use crate::app::App;
 use crate::config::UserDefaults;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT_OR_NULL, TEXTS};
 use crate::policy::{Authorized, UserNew};
 use crate::request::{Body, GENERATE_KEY, NEW_USER, Patch, Problem, parse_money};
 use crate::routes::answer::Answer;
@@ -42,6 +43,16 @@ const ONLY_KEY: [&str; 6] = [
     "config",
     "permissions",
 ];
+
+/// The answer: the fields of the key that was made along with the user, and the user's over them.
+pub static CREATED: Record = Record::with(
+    "CreatedUser",
+    &[&keys::CREATED],
+    &[
+        ("user_email user_alias user_role", TEXT_OR_NULL),
+        ("teams", TEXTS.or_null()),
+    ],
+);
 
 /// Makes a user and, unless told not to, a key for it.
 pub async fn new(

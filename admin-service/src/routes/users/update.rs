@@ -4,15 +4,19 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::{fields, shown};
+use super::{USER, fields, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{Record, TEXT, one};
 use crate::policy::{Authorized, UserUpdate};
 use crate::request::{Body, Problem, UPDATE_USER};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::store::users::{self, UserRow};
 use crate::store::{Change, Tx};
+
+/// The answer.
+pub static UPDATED: Record = Record::new("UpdatedUser", &[("user_id", TEXT), ("data", one(&USER))]);
 
 /// Changes what the request says of a user, and nothing else.
 pub async fn update(

@@ -1,0 +1,65 @@
+//! The policy. A row says everything about one action: add one, and the action, its proof's type and its line of the golden table are there.
+//!
+//! Columns: the groups by which a key's `allowed_routes` may name it; the verdicts for proxy admin, proxy admin viewer, internal user, internal
+//! user viewer and nobody's role (a key without user, a user without role); then what being admin of a team, member of a team or admin of an
+//! organization adds to it.
+
+use super::{Act, Reach, Relation, Rule, Verdict, Writes};
+
+const ANY: Verdict = Verdict::May(Reach::Any);
+const OWN: Verdict = Verdict::May(Reach::Own);
+const ADMIN: Verdict = Verdict::OnlyProxyAdmin;
+const VIEW: Verdict = Verdict::ViewerMayNot;
+
+const NONE: Relation = Relation::Nothing;
+const TEAM: Relation = Relation::Team;
+const PERM: Relation = Relation::Permitted;
+
+const MANAGE: &[&str] = &["management_routes"];
+const MANAGE_INFO: &[&str] = &["management_routes", "info_routes"];
+const INFO: &[&str] = &["info_routes"];
+const SPEND: &[&str] = &["spend_tracking_routes", "management_routes"];
+
+policy! {
+    //                                    admin viewer user  u.viewer none   team admin, team member, organization admin
+    /// Makes a key.
+    KeyGenerate: Writes, MANAGE,         [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    /// Changes a key.
+    KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    /// Deletes keys.
+    KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    /// Blocks a key.
+    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    /// Unblocks a key.
+    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    /// Reads a key.
+    KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    /// Lists keys.
+    KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+
+    /// Makes a user.
+    UserNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a user.
+    UserUpdate: Writes, MANAGE,          [ANY,  OWN,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes users.
+    UserDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads a user.
+    UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+
+    /// Makes a team.
+    TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a team.
+    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
+    /// Deletes teams.
+    TeamDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Adds members.
+    TeamMemberAdd: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, NONE];
+    /// Reads a team.
+    TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, NONE];
+
+    /// Reads the spend log.
+    SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+
+    /// Reads the service's state.
+    HealthDetails, INFO,                 [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
+}
