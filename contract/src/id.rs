@@ -43,6 +43,14 @@ text_id!(
     /// A team's id, LiteLLM's `team_id`.
     TeamId
 );
+text_id!(
+    /// An organization's id, LiteLLM's `organization_id`.
+    OrganizationId
+);
+text_id!(
+    /// A customer's id as requests name it: LiteLLM's `user_id` of an end user.
+    CustomerId
+);
 
 /// The id of one exchange's reservation and of its spend event: 128 random bits made by the filter before the first call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,11 +1,17 @@
 //! Limits of a scope, and the denial that names one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::money::NanoUsd;
 use crate::window::BudgetWindow;
 
-/// What a scope may use. `None` is no limit; zero admits nothing.
+/// What an object may use. `None` is no limit; zero admits nothing.
+///
+/// The scope of the object's own name carries the first four. Every further window and every model is a scope of its own, whose name is
+/// derived from the object's ([`crate::redis_key::RecordId::window`], [`crate::redis_key::RecordId::of_model`]), so the scripts know four
+/// kinds of limits and no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -18,6 +24,29 @@ pub struct Limits {
     /// Requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u32>,
+    /// Money in a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Further budget windows, by their durations as written (`1d`): LiteLLM's `budget_limits`. A window keeps what it has spent as long as
+    /// its duration is written the same.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub windows: BTreeMap<String, Budget>,
+    /// Limits for one model, by the name that clients use, one that aliases lead to, or a `*` pattern: LiteLLM's `model_rpm_limit`,
+    /// `model_tpm_limit` and `model_max_budget`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, ModelLimits>,
+}
+
+/// What an object may use of one model, or of all that match a pattern.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelLimits {
+    /// Requests in any 60 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpm: Option<u32>,
+    /// LLM tokens in any 60 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<u64>,
     /// Money in a window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,

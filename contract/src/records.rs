@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{KeyId, Rev, TeamId, UserId};
-use crate::limits::Limits;
+use crate::id::{CustomerId, KeyId, OrganizationId, Rev, TeamId, UserId};
+use crate::limits::{Budget, Limits};
 use crate::price::ModelPrice;
 use crate::redis_key::{Partition, RecordId};
 
@@ -56,7 +56,8 @@ impl<T: DeserializeOwned> Versioned<T> {
 pub struct IndexEntry {
     /// The key's home partition.
     pub home: Partition,
-    /// Records of the key, then of its user, team and membership where it has them. The first is always the key's own.
+    /// Records of the key, then of its user, team, membership and organization (its own, else its team's) where it has them. The first is
+    /// always the key's own.
     pub records: Vec<RecordId>,
     /// Redis time in milliseconds from which this hash is no longer valid: the old hash of a rotated key within its grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,11 @@ pub enum Record {
     Team(TeamRecord),
     /// A user's membership of a team.
     Member(MemberRecord),
+    /// An organization.
+    Organization(OrganizationRecord),
+    /// A customer (end user). No index entry names it: the filter reads it once a request has named the customer, and an absent one has the
+    /// limits of [`ProxySettings::customer_default`].
+    Customer(CustomerRecord),
     /// It was deleted; kept until a full reconcile so that an older push cannot bring it back.
     Deleted,
 }
@@ -112,6 +118,12 @@ pub struct KeyRecord {
     /// Its team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
+    /// Its organization: its own, else its team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// Tags that every request of the key carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The master key: administration, and calls where the settings allow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub master: bool,
@@ -160,6 +172,9 @@ pub struct TeamRecord {
     /// Model names that the team replaces by others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<String, String>,
+    /// Tags that every request of the team's keys carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Limits over all of the team's keys.
     #[serde(default)]
     pub limits: Limits,
@@ -172,7 +187,42 @@ pub struct MemberRecord {
     pub team: TeamId,
     /// The user.
     pub user: UserId,
+    /// Models of this user's keys in this team. Empty: all of the team's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// Limits of this user's keys in this team.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// An organization's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganizationRecord {
+    /// The id.
+    pub id: OrganizationId,
+    /// The alias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Models of the organization's keys. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Limits over all keys of the organization and of its teams.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// A customer's state: `tk:{p}:rec:c:<hash of the id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerRecord {
+    /// The id as requests name it.
+    pub id: CustomerId,
+    /// Blocked by an admin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
+    /// Models that requests naming the customer may call. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Limits over all requests that name the customer, whatever their key.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -198,6 +248,9 @@ pub struct ModelRecord {
     /// The price; unknown is not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<ModelPrice>,
+    /// Limits over all requests for the model; further windows and models of them mean nothing.
+    #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
+    pub limits: Limits,
 }
 
 /// Settings that hold for the whole proxy: `tk:{i<N>}:settings`, [`Versioned`] by the catalogue's revision.
@@ -214,6 +267,21 @@ pub struct ProxySettings {
     pub master_key_can_call_models: bool,
     /// Whether a user's budget binds team keys too.
     pub apply_user_budget_to_team_keys: bool,
+    /// Tags that were created, with their limits. Requests may carry others, which limit nothing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, Limits>,
+    /// What everybody together may spend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Limits of a customer without a record.
+    #[serde(skip_serializing_if = "Limits::is_unlimited")]
+    pub customer_default: Limits,
+    /// A request header that names the customer, in lower case: LiteLLM's `user_header_name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_header_name: Option<String>,
+    /// Request headers that name the customer, in lower case and in order: those of LiteLLM's `user_header_mappings` whose role is `customer`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user_header_mappings: Vec<String>,
 }
 
 impl Default for ProxySettings {
@@ -224,6 +292,11 @@ impl Default for ProxySettings {
             budget_exceeded_status: 422,
             master_key_can_call_models: true,
             apply_user_budget_to_team_keys: false,
+            tags: BTreeMap::new(),
+            budget: None,
+            customer_default: Limits::default(),
+            user_header_name: None,
+            user_header_mappings: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::decimal::Digits;
-use crate::id::{KeyId, ReservationId, TeamId, UserId};
+use crate::id::{CustomerId, KeyId, OrganizationId, ReservationId, TeamId, UserId};
 use crate::virtual_key::KeyHash;
 
 /// One of P independent parts of the ledger, `0 ≤ n < P`.
@@ -40,8 +40,12 @@ pub fn model_slot(name: &str, partitions: u16) -> Partition {
     slot(name.as_bytes(), partitions)
 }
 
-/// Name of a record, and of the scope whose limits it carries: `k:<key>`, `u:<user>`, `t:<team>`, `m:<team>:<user>`; bytes of an id
-/// outside `[A-Za-z0-9_.@-]` are percent-encoded, so two different records never share a name.
+/// Name of a record, and of the scope whose limits it carries: `k:<key>`, `u:<user>`, `t:<team>`, `m:<team>:<user>`, `o:<organization>`,
+/// `c:<customer>`; bytes of an id outside `[A-Za-z0-9_.@-]` are percent-encoded, so two different records never share a name. A customer's is
+/// hashed, because clients choose it.
+///
+/// Some scopes have no record of their own: `tag:<tag>`, `model:<model>` and `proxy` carry limits of the catalogue, `<name>~w:<duration>` and
+/// `<name>~m:<model>` a further budget window and the limits for one model of the object `<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordId(String);
@@ -67,6 +71,50 @@ impl RecordId {
         let mut prefix = named("m:", team.as_str());
         prefix.push(':');
         Self(named(&prefix, user.as_str()))
+    }
+
+    /// An organization's record.
+    pub fn organization(id: &OrganizationId) -> Self {
+        Self(named("o:", id.as_str()))
+    }
+
+    /// A customer's record: the first 16 bytes of the id's SHA-256, hexadecimal.
+    pub fn customer(id: &CustomerId) -> Self {
+        let digest = Sha256::digest(id.as_str().as_bytes());
+        let mut name = String::with_capacity(34);
+        name.push_str("c:");
+        for byte in digest.iter().take(16) {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        Self(name)
+    }
+
+    /// The scope of a request tag.
+    pub fn tag(tag: &str) -> Self {
+        Self(named("tag:", tag))
+    }
+
+    /// The scope of a model, whoever calls it.
+    pub fn model(model: &str) -> Self {
+        Self(named("model:", model))
+    }
+
+    /// The scope of everything.
+    pub fn proxy() -> Self {
+        Self("proxy".to_owned())
+    }
+
+    /// The scope of this object's further budget window of that duration.
+    #[must_use]
+    pub fn window(&self, duration: &str) -> Self {
+        Self(named(&format!("{}~w:", self.0), duration))
+    }
+
+    /// The scope of this object's limits for one model.
+    #[must_use]
+    pub fn of_model(&self, model: &str) -> Self {
+        Self(named(&format!("{}~m:", self.0), model))
     }
 
     /// The name as text.

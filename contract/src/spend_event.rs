@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{KeyId, ReservationId, TeamId, UserId};
+use crate::id::{KeyId, OrganizationId, ReservationId, TeamId, UserId};
 use crate::money::NanoUsd;
+use crate::redis_key::RecordId;
 use crate::usage::Usage;
 use crate::virtual_key::KeyHash;
+use crate::window::BudgetWindow;
 
 /// Stream field names: id (32 hex digits), version, worker, sequence, cost (nano-dollars), admission time (Redis ms), body (JSON).
 pub mod field {
@@ -60,6 +62,9 @@ pub struct SpendBody {
     /// The key's team.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
+    /// The key's organization, or its team's.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
     /// The model billed, after aliases.
     #[serde(rename = "m")]
     pub model: String,
@@ -99,6 +104,24 @@ pub struct SpendBody {
     /// Request tags.
     #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Every scope that is charged beside the key's, its user's, its team's and its membership's own.
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
+    pub charged: Vec<ChargedScope>,
+}
+
+/// A scope that a request was charged in. The names of the others follow from key, user and team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargedScope {
+    /// The scope.
+    #[serde(rename = "i")]
+    pub id: RecordId,
+    /// The window of its budget, from the admission on; [`BudgetWindow::Lifetime`] where it has none.
+    #[serde(
+        rename = "w",
+        default,
+        skip_serializing_if = "BudgetWindow::is_lifetime"
+    )]
+    pub window: BudgetWindow,
 }
 
 /// Why a stream entry is no spend event.

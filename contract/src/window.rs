@@ -24,6 +24,24 @@ pub enum BudgetWindow {
 }
 
 impl BudgetWindow {
+    /// Whether it never ends.
+    pub fn is_lifetime(&self) -> bool {
+        *self == Self::Lifetime
+    }
+
+    /// The same window without what is over at `now_ms`: of a calendar, the boundary that began the window and those to come.
+    #[must_use]
+    pub fn from(&self, now_ms: u64) -> Self {
+        match self {
+            Self::Calendar(boundaries) => {
+                let begun = boundaries.iter().filter(|at| **at <= now_ms).count();
+                let to_come = boundaries.iter().skip(begun.saturating_sub(1));
+                Self::Calendar(to_come.copied().collect())
+            }
+            window => window.clone(),
+        }
+    }
+
     /// Start of the window that `now_ms` is in: the last boundary that is not after it, `0` before the first one.
     pub fn start(&self, now_ms: u64) -> u64 {
         match self {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::limits::Limits;
 use contract::records::ModelRecord;
 use serde_json::{Map, Value};
 
@@ -169,6 +170,7 @@ impl<'a> Deployment<'a> {
                 .or_else(|| number("max_tokens"))
                 .or_else(|| found?.max_output_tokens),
             price: known(self.price(found)?),
+            limits: Limits::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::limits::Limits;
 use contract::price::{ModelPrice, Rates};
 use contract::records::ModelRecord;
 use serde::Deserialize;
@@ -69,6 +70,7 @@ impl Priced {
             max_input_tokens: self.max_input_tokens,
             max_output_tokens: self.max_output_tokens,
             price: known(self.price.clone()),
+            limits: Limits::default(),
         }
     }
 }

@@ -18,7 +18,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Objects read at once.
 const PAGE: u32 = 500;
 /// Owners before the keys that lead to them.
-const KINDS: [Kind; 4] = [Kind::Team, Kind::User, Kind::Member, Kind::Key];
+const KINDS: [Kind; 6] = [
+    Kind::Organization,
+    Kind::Team,
+    Kind::User,
+    Kind::Member,
+    Kind::Customer,
+    Kind::Key,
+];
 
 /// What the database holds: key name in Redis → revision.
 pub(super) type Known = HashMap<String, Rev>;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::id::{KeyId, Rev, TeamId, UserId};
+use contract::id::{CustomerId, KeyId, OrganizationId, Rev, TeamId, UserId};
 use contract::records::{Record, Versioned};
 use contract::redis_key::{self, Partition, RecordId, index_slot, partition_of};
 use serde::Serialize;
@@ -120,7 +120,9 @@ pub(super) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreEr
             let (team, user) = crate::store::outbox::parse_member_object(object_id)?;
             RecordId::member(&TeamId::new(team), &UserId::new(user))
         }
-        Kind::Organization | Kind::Catalogue => {
+        Kind::Organization => RecordId::organization(&OrganizationId::new(object_id)),
+        Kind::Customer => RecordId::customer(&CustomerId::new(object_id)),
+        Kind::Catalogue => {
             return Err(StoreError::Corrupt(format!(
                 "a scope of the catalogue: {object_id:?}"
             )));
@@ -135,6 +137,7 @@ pub(super) fn object_of(name: &str) -> Option<(Kind, String)> {
         "k" => (Kind::Key, decoded(rest)?),
         "u" => (Kind::User, decoded(rest)?),
         "t" => (Kind::Team, decoded(rest)?),
+        "o" => (Kind::Organization, decoded(rest)?),
         "m" => {
             let (team, user) = rest.split_once(':')?;
             (
@@ -174,6 +177,7 @@ mod tests {
             (Kind::Key, "k-1".to_owned()),
             (Kind::User, "ä b:c%d@x.y".to_owned()),
             (Kind::Team, String::new()),
+            (Kind::Organization, "o:1".to_owned()),
             (Kind::Member, member_object("t:1", "u/2")),
         ] {
             let name = record_id(kind, &object).unwrap();

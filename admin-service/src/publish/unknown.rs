@@ -96,7 +96,14 @@ impl Publisher {
     ) -> Result<Vec<Grave>, PublishError> {
         let old = self.store.clock().now_us().saturating_sub(TOMBSTONE_US);
         let mut graves = Vec::new();
-        for kind in [Kind::Team, Kind::User, Kind::Member, Kind::Key] {
+        for kind in [
+            Kind::Organization,
+            Kind::Team,
+            Kind::User,
+            Kind::Member,
+            Kind::Customer,
+            Kind::Key,
+        ] {
             let mut after = Some(After::default());
             while let Some(from) = after {
                 let (objects, next) = self.view().tombstones(kind, &from, PAGE).await?;

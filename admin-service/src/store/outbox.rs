@@ -24,6 +24,8 @@ pub enum Kind {
     Member,
     /// An organization.
     Organization,
+    /// A customer (end user).
+    Customer,
     /// Models, prices or settings; the object is free.
     Catalogue,
 }
@@ -37,6 +39,7 @@ impl Kind {
             Self::Team => "team",
             Self::Member => "member",
             Self::Organization => "organization",
+            Self::Customer => "customer",
             Self::Catalogue => "catalogue",
         }
     }
@@ -48,6 +51,7 @@ impl Kind {
             Self::Team,
             Self::Member,
             Self::Organization,
+            Self::Customer,
             Self::Catalogue,
         ]
         .into_iter()

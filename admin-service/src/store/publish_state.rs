@@ -117,7 +117,7 @@ impl Change for Raise<'_> {
                 "UPDATE organizations SET rev = $1 WHERE rev < $2 AND organization_id = $3",
                 vec![self.object_id.to_owned()],
             ),
-            Kind::Catalogue => return Ok(()),
+            Kind::Customer | Kind::Catalogue => return Ok(()),
         };
         let mut query = sqlx::query(statement)
             .bind(signed(new.get()))

@@ -113,7 +113,8 @@ impl PublishView<'_> {
                 let (team, user) = parse_member_object(object_id)?;
                 self.member(&team, &user).await?
             }
-            Kind::Organization | Kind::Catalogue => return Ok(None),
+            Kind::Organization | Kind::Customer => None,
+            Kind::Catalogue => return Ok(None),
         };
         match found {
             Some(found) => Ok(Some(found)),
@@ -190,7 +191,7 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Organization | Kind::Catalogue => (Vec::new(), Vec::new()),
+            Kind::Organization | Kind::Customer | Kind::Catalogue => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
@@ -297,6 +298,8 @@ impl PublishView<'_> {
             allowed_routes: rows::json(row, "allowed_routes")?,
             user: user.clone(),
             team: team.clone(),
+            organization: None,
+            tags: Vec::new(),
             master: row.try_get::<Option<String>, _>("key_type")?.as_deref()
                 == Some(MASTER_KEY_TYPE),
             limits: rows::key_limits(row, self.store.clock().now_us(), self.rules)?,
@@ -350,6 +353,7 @@ impl PublishView<'_> {
             blocked: rows::flag(row, "blocked")?,
             models: rows::json(row, "models")?,
             aliases: rows::json(row, "model_aliases")?,
+            tags: Vec::new(),
             limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
             id,
         });
@@ -373,6 +377,7 @@ impl PublishView<'_> {
                 limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
                 team,
                 user,
+                models: Vec::new(),
             }),
         })))
     }

@@ -160,9 +160,12 @@ impl Change for Refresh<'_> {
             if touched.rows_affected() > 0 {
                 let object = match self.kind {
                     Kind::Member => member_object(&first, &second),
-                    Kind::Key | Kind::User | Kind::Team | Kind::Organization | Kind::Catalogue => {
-                        first
-                    }
+                    Kind::Key
+                    | Kind::User
+                    | Kind::Team
+                    | Kind::Organization
+                    | Kind::Customer
+                    | Kind::Catalogue => first,
                 };
                 tx.publish(self.kind, &object, rev).await?;
             }

@@ -1,6 +1,6 @@
 //! Golden key names: what is in a Redis must be found again by every later version.
 
-use contract::id::{KeyId, ReservationId, TeamId, UserId};
+use contract::id::{CustomerId, KeyId, OrganizationId, ReservationId, TeamId, UserId};
 use contract::redis_key::{self, Partition, RecordId};
 use contract::virtual_key::VirtualKey;
 use proptest::prelude::*;
@@ -54,6 +54,7 @@ fn record_names_keep_plain_ids_readable_and_encode_the_rest() {
         RecordId::user(&user),
         RecordId::team(&team),
         RecordId::member(&team, &user),
+        RecordId::organization(&OrganizationId::new("a:b")),
     ];
     let names = names.each_ref().map(RecordId::as_str);
     assert_eq!(
@@ -62,7 +63,39 @@ fn record_names_keep_plain_ids_readable_and_encode_the_rest() {
             "k:Key_1.2-3",
             "u:%C3%BC@x%20y%25",
             "t:a%3Ab",
-            "m:a%3Ab:%C3%BC@x%20y%25"
+            "m:a%3Ab:%C3%BC@x%20y%25",
+            "o:a%3Ab",
+        ]
+    );
+}
+
+#[test]
+fn a_customers_name_is_as_long_whatever_a_client_calls_it() {
+    let name = |id: &str| RecordId::customer(&CustomerId::new(id)).as_str().to_owned();
+    assert_eq!(name("alice"), "c:2bd806c97f0e00af1a1fc3328fa763a9");
+    assert_eq!(name(&"x".repeat(10_000)).len(), 34);
+}
+
+#[test]
+fn scopes_without_a_record_have_golden_names() {
+    let key = RecordId::key(&KeyId::new("k1"));
+    let names = [
+        RecordId::tag("prod/eu"),
+        RecordId::model("openai/gpt-4o"),
+        RecordId::proxy(),
+        key.window("1d"),
+        key.of_model("gpt-*"),
+        RecordId::key(&KeyId::new("k1~w:1d")),
+    ];
+    assert_eq!(
+        names.each_ref().map(RecordId::as_str),
+        [
+            "tag:prod%2Feu",
+            "model:openai%2Fgpt-4o",
+            "proxy",
+            "k:k1~w:1d",
+            "k:k1~m:gpt-%2A",
+            "k:k1%7Ew%3A1d",
         ]
     );
 }

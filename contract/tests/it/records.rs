@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use contract::id::{KeyId, Rev, TeamId, UserId};
-use contract::limits::{Budget, Limits};
+use contract::id::{CustomerId, KeyId, OrganizationId, Rev, TeamId, UserId};
+use contract::limits::{Budget, Limits, ModelLimits};
 use contract::money::NanoUsd;
 use contract::records::{
-    IndexEntry, KeyRecord, MemberRecord, ModelRecord, ProxySettings, Ready, Record, TeamRecord,
-    UserRecord, Versioned,
+    CustomerRecord, IndexEntry, KeyRecord, MemberRecord, ModelRecord, OrganizationRecord,
+    ProxySettings, Ready, Record, TeamRecord, UserRecord, Versioned,
 };
 use contract::redis_key::{Partition, RecordId};
 use contract::window::BudgetWindow;
@@ -42,6 +42,18 @@ fn limits() -> Limits {
         rpm: Some(1),
         tpm: Some(1 << 53),
         parallel: Some(3),
+        models: BTreeMap::from([(
+            "gpt-*".to_owned(),
+            ModelLimits {
+                rpm: Some(4),
+                tpm: Some(5),
+                budget: budget.clone(),
+            },
+        )]),
+        windows: budget
+            .iter()
+            .map(|budget| ("1d".to_owned(), budget.clone()))
+            .collect(),
         budget,
     }
 }
@@ -60,6 +72,8 @@ fn a_key_record_is_read_as_it_was_written() {
         allowed_routes: vec!["/v1/models".to_owned()],
         user: Some(user),
         team: Some(team),
+        organization: Some(OrganizationId::new("o")),
+        tags: vec!["a".to_owned()],
         master: true,
         limits: limits(),
     };
@@ -79,6 +93,8 @@ fn what_is_not_set_takes_no_room() {
         allowed_routes: vec![],
         user: None,
         team: None,
+        organization: None,
+        tags: vec![],
         master: false,
         limits: Limits::default(),
     };
@@ -103,11 +119,25 @@ fn the_other_records_are_read_as_they_were_written() {
         blocked: true,
         models: vec!["m".to_owned()],
         aliases: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        tags: vec!["a".to_owned()],
         limits: limits(),
     }));
     survives(Record::Member(MemberRecord {
         team,
         user,
+        models: vec!["m".to_owned()],
+        limits: limits(),
+    }));
+    survives(Record::Organization(OrganizationRecord {
+        id: OrganizationId::new("o"),
+        alias: Some("alias".to_owned()),
+        models: vec!["m".to_owned()],
+        limits: limits(),
+    }));
+    survives(Record::Customer(CustomerRecord {
+        id: CustomerId::new("c"),
+        blocked: true,
+        models: vec!["m".to_owned()],
         limits: limits(),
     }));
     assert_eq!(survives(Record::Deleted), r#"1764000000000000"deleted""#);
@@ -124,9 +154,15 @@ fn the_other_records_are_read_as_they_were_written() {
         max_input_tokens: Some(1),
         max_output_tokens: Some(2),
         price: Some(contract::price::ModelPrice::default()),
+        limits: limits(),
     });
     survives(ProxySettings {
         budget_exceeded_status: 429,
+        tags: BTreeMap::from([("a".to_owned(), limits())]),
+        budget: limits().budget,
+        customer_default: limits(),
+        user_header_name: Some("x-user".to_owned()),
+        user_header_mappings: vec!["x-email".to_owned()],
         ..ProxySettings::default()
     });
 }
@@ -142,6 +178,23 @@ fn a_user_written_without_the_flag_may_call_models() {
         panic!()
     };
     assert!(user.may_call_models && user.limits.is_unlimited());
+}
+
+#[test]
+fn settings_and_limits_of_an_older_service_are_read() {
+    let settings = br#"0000000000000001{"models":["m"],"budget_exceeded_status":400}"#;
+    let settings = Versioned::<ProxySettings>::decode(settings).unwrap().value;
+    let expected = ProxySettings {
+        models: vec!["m".to_owned()],
+        budget_exceeded_status: 400,
+        ..ProxySettings::default()
+    };
+    assert_eq!(settings, expected);
+    let limits = serde_json::from_str::<Limits>(r#"{"rpm":3}"#).unwrap();
+    assert_eq!(
+        (limits.rpm, limits.windows.len(), limits.models.len()),
+        (Some(3), 0, 0)
+    );
 }
 
 #[test]
@@ -193,6 +246,23 @@ fn a_marker_is_cut_by_position() {
         "00001:000000000000000a:0000000000000001:",
     ] {
         assert_eq!(Ready::decode(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn a_window_from_a_moment_on_begins_and_ends_as_before() {
+    let calendar = BudgetWindow::Calendar(vec![10, 20, 30, 40]);
+    assert_eq!(calendar.from(5), calendar);
+    assert_eq!(calendar.from(20), BudgetWindow::Calendar(vec![20, 30, 40]));
+    assert_eq!(calendar.from(99), BudgetWindow::Calendar(vec![40]));
+    for now in [0, 9, 10, 25, 40, 50] {
+        let rest = calendar.from(now);
+        for at in now..60 {
+            assert_eq!(
+                (rest.start(at), rest.next(at)),
+                (calendar.start(at), calendar.next(at))
+            );
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Calls and replies of the scripts as such: hashes, errors, shapes, what they leave to expire.
 
-use contract::id::{KeyId, TeamId, UserId};
+use contract::id::{KeyId, OrganizationId, TeamId, UserId};
 use contract::limits::Limits;
 use contract::redis_key::{self, RecordId};
 use contract::resp::Reply;
 use contract::script::{
     self, Admit, By, Call, Load, Open, Put, Release, Renew, ScriptError, Settle, Sweep,
 };
-use contract::spend_event::{BadEvent, SpendBody, SpendEvent};
+use contract::spend_event::{BadEvent, ChargedScope, SpendBody, SpendEvent};
 use contract::usage::Usage;
 use contract::virtual_key::VirtualKey;
 use contract::window::BudgetWindow;
@@ -71,6 +71,7 @@ fn what_a_script_writes_is_an_event_the_ledger_reads() {
         hash: VirtualKey::parse(b"sk-1234").unwrap().hash(),
         user: Some(UserId::new("u")),
         team: Some(TeamId::new("t")),
+        organization: Some(OrganizationId::new("o")),
         model: "gpt-4o".to_owned(),
         model_group: "gpt".to_owned(),
         provider: "openai".to_owned(),
@@ -88,6 +89,16 @@ fn what_a_script_writes_is_an_event_the_ledger_reads() {
         client_ip: Some("127.0.0.1".to_owned()),
         end_user: Some("ü\"\\\n".to_owned()),
         tags: vec!["a".to_owned()],
+        charged: vec![
+            ChargedScope {
+                id: RecordId::tag("a"),
+                window: BudgetWindow::Calendar(vec![1, 2]),
+            },
+            ChargedScope {
+                id: RecordId::proxy(),
+                window: BudgetWindow::Lifetime,
+            },
+        ],
     };
     let json = serde_json::to_vec(&body).unwrap();
     let scope = key_scope(Limits::default());

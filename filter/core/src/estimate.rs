@@ -155,6 +155,7 @@ mod tests {
             max_input_tokens,
             max_output_tokens: None,
             price: None,
+            limits: contract::limits::Limits::default(),
         }
     }
 

@@ -259,6 +259,9 @@ impl Parts {
             Record::User(user) => self.twice |= self.user.replace(user).is_some(),
             Record::Team(team) => self.twice |= self.team.replace(team).is_some(),
             Record::Member(member) => self.twice |= self.member.replace(member).is_some(),
+            Record::Organization(_) => {}
+            // No entry names one.
+            Record::Customer(_) => self.twice = true,
             // The name says what it was.
             Record::Deleted => match id.as_str().as_bytes().first() {
                 Some(b'u') => self.gone = Some(Gone::User),

@@ -16,6 +16,7 @@ fn entry(id: u8, version: u8, cost: u64, at_ms: u64) -> StreamEntry {
         hash: VirtualKey::parse(b"sk-k").unwrap().hash(),
         user: Some(UserId::new("u")),
         team: Some(TeamId::new("t")),
+        organization: None,
         model: "m".to_owned(),
         model_group: "m".to_owned(),
         provider: "openai".to_owned(),
@@ -32,6 +33,7 @@ fn entry(id: u8, version: u8, cost: u64, at_ms: u64) -> StreamEntry {
         client_ip: None,
         end_user: None,
         tags: Vec::new(),
+        charged: Vec::new(),
     };
     let worker = if version > 0 {
         "aa".to_owned()

@@ -67,6 +67,7 @@ pub(super) fn beside(
             blocked: false,
             models: Vec::new(),
             aliases: BTreeMap::new(),
+            tags: Vec::new(),
             limits: Limits::default(),
         };
         add("team_rev", RecordId::team(&team), Record::Team(record))?;
@@ -77,7 +78,12 @@ pub(super) fn beside(
         add(
             "member_rev",
             id,
-            Record::Member(MemberRecord { team, user, limits }),
+            Record::Member(MemberRecord {
+                team,
+                user,
+                models: Vec::new(),
+                limits,
+            }),
         )?;
     }
     Ok(all)

@@ -59,6 +59,7 @@ pub(super) fn limits(row: &AnyRow, now_us: u64, rules: &WindowRules) -> Result<L
             }),
             None => None,
         },
+        ..Limits::default()
     })
 }
 

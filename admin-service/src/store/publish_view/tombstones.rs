@@ -1,6 +1,6 @@
 //! Tombstones: what a deletion leaves, and the revision of what is made again.
 
-use contract::id::{KeyId, Rev, TeamId, UserId};
+use contract::id::{CustomerId, KeyId, OrganizationId, Rev, TeamId, UserId};
 use contract::records::Record;
 use contract::redis_key::RecordId;
 use sqlx::Row;
@@ -110,7 +110,15 @@ pub(super) fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, Stor
                 vec![RecordId::team(&team)],
             ))
         }
-        Kind::Organization | Kind::Catalogue => Err(StoreError::Corrupt(format!(
+        Kind::Organization => {
+            let id = RecordId::organization(&OrganizationId::new(object_id));
+            Ok(deleted(id.clone(), vec![id]))
+        }
+        Kind::Customer => {
+            let id = RecordId::customer(&CustomerId::new(object_id));
+            Ok(deleted(id.clone(), vec![id]))
+        }
+        Kind::Catalogue => Err(StoreError::Corrupt(format!(
             "tombstones.kind of {object_id:?}"
         ))),
     }

@@ -100,7 +100,7 @@ async fn select(
                 objects.to_vec(),
             )
         }
-        Kind::Catalogue => return Ok(Vec::new()),
+        Kind::Customer | Kind::Catalogue => return Ok(Vec::new()),
     };
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for value in values {

@@ -72,6 +72,8 @@ impl Worker {
                 Record::User(user) => user.limits,
                 Record::Team(team) => team.limits,
                 Record::Member(member) => member.limits,
+                Record::Organization(organization) => organization.limits,
+                Record::Customer(customer) => customer.limits,
                 Record::Deleted => Limits::default(),
             };
             scopes.push((name, record.rev, limits));
@@ -226,6 +228,7 @@ pub fn spend_body(key: &Key, tokens: u64) -> SpendBody {
         hash: key.hash(),
         user: key.user.as_deref().map(UserId::new),
         team: key.team.as_deref().map(TeamId::new),
+        organization: None,
         model: "gpt-4o-mini".to_owned(),
         model_group: "gpt-4o-mini".to_owned(),
         provider: "openai".to_owned(),
@@ -242,6 +245,7 @@ pub fn spend_body(key: &Key, tokens: u64) -> SpendBody {
         client_ip: Some("127.0.0.1".to_owned()),
         end_user: None,
         tags: vec!["t1".to_owned()],
+        charged: Vec::new(),
     }
 }
 

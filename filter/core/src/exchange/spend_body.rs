@@ -40,6 +40,7 @@ pub(crate) fn reserved(admission: &Admission, question: &Question) -> SpendBody 
         hash: key.hash,
         user: key.key.user.clone(),
         team: key.key.team.clone(),
+        organization: key.key.organization.clone(),
         model: question.model.name.clone(),
         model_group: facts
             .model
@@ -61,6 +62,7 @@ pub(crate) fn reserved(admission: &Admission, question: &Question) -> SpendBody 
         client_ip: request.client_ip.clone(),
         end_user: end_user.map(|name| shortened(name)),
         tags,
+        charged: Vec::new(),
     }
 }
 

@@ -193,6 +193,7 @@ fn a_body_that_needs_no_change_is_left_alone() {
         max_input_tokens: None,
         max_output_tokens: None,
         price: None,
+        limits: Limits::default(),
     });
     let client = world.chat(&HELLO.replace("gpt-4o", "same"));
     assert!(client.resumed());

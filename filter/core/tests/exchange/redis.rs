@@ -71,6 +71,7 @@ impl Args {
             tpm,
             parallel,
             budget,
+            ..Limits::default()
         }
     }
 }

@@ -117,6 +117,7 @@ impl World {
                 },
                 ..ModelPrice::default()
             }),
+            limits: Limits::default(),
         });
     }
 
@@ -466,6 +467,8 @@ pub fn key_record(secret: &str) -> KeyRecord {
         allowed_routes: Vec::new(),
         user: None,
         team: None,
+        organization: None,
+        tags: Vec::new(),
         master: false,
         limits: Limits::default(),
     }
@@ -492,6 +495,7 @@ pub fn team(id: &str) -> TeamRecord {
         blocked: false,
         models: Vec::new(),
         aliases: BTreeMap::new(),
+        tags: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -500,6 +504,7 @@ pub fn member(team: &str, user: &str) -> MemberRecord {
     MemberRecord {
         team: TeamId::new(team),
         user: UserId::new(user),
+        models: Vec::new(),
         limits: Limits::default(),
     }
 }
