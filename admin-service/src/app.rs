@@ -6,6 +6,7 @@ use contract::virtual_key::KeyHash;
 
 use crate::config::Config;
 use crate::publish::Health;
+use crate::settings::{Live, Settings};
 use crate::store::Store;
 
 /// The service's parts. Cheap to clone.
@@ -17,19 +18,27 @@ pub struct App {
     pub store: Store,
     /// How publishing and the ledger are doing.
     pub health: Health,
+    /// What may change while the service runs.
+    pub live: Live,
     master: KeyHash,
 }
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, store: Store, health: Health) -> Self {
+    pub fn new(config: Config, store: Store, health: Health, live: Live) -> Self {
         let master = config.master_key.hash();
         Self {
             config: Arc::new(config),
             store,
             health,
+            live,
             master,
         }
+    }
+
+    /// The settings in force. Take them once and work with them to the end.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.live.now()
     }
 
     /// The hash by which the master key is known.

@@ -7,19 +7,20 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use contract::records::ProxySettings;
 use contract::virtual_key::VirtualKey;
 use serde_json::Value;
 
-use crate::domain::budget_window::WindowRules;
+use crate::settings::FileSettings;
 
 mod environment;
 mod known;
 mod section;
 mod settings;
+mod source;
 
 pub use environment::Environment;
-pub use settings::{KeyBounds, KeyDefaults, UserDefaults};
+pub(crate) use section::Section;
+pub use source::FileSource;
 
 /// The command line.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -71,18 +72,10 @@ pub struct Config {
     pub prices: Option<PathBuf>,
     /// `model_list` as written.
     pub model_list: Vec<Value>,
-    /// What the filter is told about the proxy as a whole; models and access groups are the catalogue's to fill in.
-    pub proxy: ProxySettings,
-    /// How budget windows are computed.
-    pub windows: WindowRules,
-    /// `default_key_generate_params`.
-    pub key_defaults: KeyDefaults,
-    /// `upperbound_key_generate_params`.
-    pub key_bounds: KeyBounds,
-    /// `default_internal_user_params`, `max_internal_user_budget`, `internal_user_budget_duration`.
-    pub user_defaults: UserDefaults,
-    /// `disable_auto_add_proxy_admin_to_teams`.
-    pub leave_admin_out_of_teams: bool,
+    /// What may change while the service runs: handlers read it from the snapshot of `settings`, never from here.
+    pub file: FileSettings,
+    /// Where the file is, to be read again when it changes.
+    pub source: Option<FileSource>,
     /// `litellm_key_header_name`: the one header in which keys are looked for.
     pub key_header: Option<String>,
     /// Sentences for the start-up log.
@@ -108,7 +101,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(path: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(crate) fn new(path: impl Into<String>, expected: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             expected: expected.into(),
@@ -136,7 +129,10 @@ impl Config {
             })?,
             None => String::new(),
         };
-        Self::parse(&text, options, environment)
+        let source = FileSource::new(options, &environment);
+        let mut config = Self::parse(&text, options, environment)?;
+        config.source = source;
+        Ok(config)
     }
 
     /// The same from the file's text.

@@ -21,4 +21,5 @@ pub mod request;
 pub mod router;
 pub mod routes;
 pub mod serve;
+pub mod settings;
 pub mod store;

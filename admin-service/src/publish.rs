@@ -17,7 +17,7 @@ use contract::redis_key::Partition;
 use tokio::sync::watch;
 
 use crate::catalogue::Catalogue;
-use crate::domain::budget_window::WindowRules;
+use crate::settings::Live;
 use crate::store::{Store, StoreError};
 
 mod catalogue;
@@ -48,8 +48,8 @@ pub struct Publisher {
     pub link: Link,
     /// P.
     pub partitions: u16,
-    /// How budget windows are computed.
-    pub rules: WindowRules,
+    /// The settings in force.
+    pub settings: Live,
     /// Models, prices and proxy-wide settings.
     pub catalogue: watch::Receiver<Arc<Catalogue>>,
     /// Where the state is reported.

@@ -17,10 +17,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::app::App;
 use crate::catalogue::{Catalogue, CatalogueError, PriceList};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::ledger::Ledger;
 use crate::publish::{Health, Link, LinkError, Publisher};
 use crate::router::router;
+use crate::settings::Live;
 use crate::store::{Store, StoreError, keys, refresh};
 
 /// How long requests and tasks may take to end.
@@ -31,6 +32,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub enum StartError {
     /// The database.
     Store(StoreError),
+    /// The settings.
+    Settings(ConfigError),
     /// The models.
     Catalogue(CatalogueError),
     /// Redis's address.
@@ -45,6 +48,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Settings(error) => error.fmt(f),
             Self::Catalogue(error) => error.fmt(f),
             Self::Redis(error) => write!(f, "the address of Redis: {error}"),
             Self::Prices(why) => f.write_str(why),
@@ -58,6 +62,12 @@ impl std::error::Error for StartError {}
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Settings(error)
     }
 }
 
@@ -96,11 +106,13 @@ impl Service {
             Store::connect(&config.database_url, config.database_connections, clock).await?;
         store.migrate().await?;
         keys::master::settle(&store, &config.master_key).await?;
-        let catalogue = catalogue(&config)?;
+        let live = Live::of(config.file.clone())?;
+        live.settle(&store).await?;
+        let catalogue = catalogue(&config, &live)?;
         let catalogue = watch::Sender::new(Arc::new(catalogue));
         let link = Link::new(&config.redis_url)?;
         let health = Health::default();
-        let app = App::new(config, store, health);
+        let app = App::new(config, store, health, live);
         let listener = TcpListener::bind(app.config.listen).await;
         let listener = listener.map_err(|error| StartError::Listen(app.config.listen, error))?;
         let address = listener.local_addr().unwrap_or(app.config.listen);
@@ -158,7 +170,7 @@ impl Service {
     }
 }
 
-fn catalogue(config: &Config) -> Result<Catalogue, StartError> {
+fn catalogue(config: &Config, live: &Live) -> Result<Catalogue, StartError> {
     let prices = match &config.prices {
         Some(path) => {
             let text = std::fs::read(path).map_err(|error| {
@@ -172,7 +184,7 @@ fn catalogue(config: &Config) -> Result<Catalogue, StartError> {
         None => PriceList::embedded()?,
     };
     let list = (!config.model_list.is_empty()).then_some(config.model_list.as_slice());
-    let catalogue = Catalogue::build(&prices, list, config.proxy.clone())?;
+    let catalogue = Catalogue::build(&prices, list, live.now().proxy.clone())?;
     for warning in &catalogue.warnings {
         tracing::warn!("models: {warning}");
     }
@@ -192,7 +204,7 @@ fn tasks(
         store: app.store.clone(),
         link: link.clone(),
         partitions: config.partitions,
-        rules: config.windows,
+        settings: app.live.clone(),
         catalogue,
         health: app.health.clone(),
         holder: holder.clone(),
@@ -201,16 +213,24 @@ fn tasks(
         store: app.store.clone(),
         link: link.clone(),
         partitions: (0..config.partitions).map(Partition).collect(),
-        rules: config.windows,
+        settings: app.live.clone(),
         health: app.health.clone(),
         holder,
     };
-    let (store, rules) = (app.store.clone(), config.windows);
+    let (store, live) = (app.store.clone(), app.live.clone());
+    let (follower, source) = (app.clone(), config.source.clone());
     let mut tasks = JoinSet::new();
     let (stop_publisher, stop_ledger, stop_upkeep) =
         (stop.subscribe(), stop.subscribe(), stop.subscribe());
+    let stop_settings = stop.subscribe();
     tasks.spawn(async move { Box::pin(publisher.run(stop_publisher)).await });
     tasks.spawn(async move { ledger.run(stop_ledger).await });
-    tasks.spawn(async move { refresh::run(&store, &rules, stop_upkeep).await });
+    tasks.spawn(async move { refresh::run(&store, &live, stop_upkeep).await });
+    tasks.spawn(async move {
+        follower
+            .live
+            .run(&follower.store, source, stop_settings)
+            .await;
+    });
     tasks
 }

@@ -27,6 +27,7 @@ pub mod publish_state;
 pub mod publish_view;
 pub mod refresh;
 pub mod row;
+pub mod settings;
 pub mod spend;
 pub mod teams;
 pub mod users;

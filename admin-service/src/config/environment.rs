@@ -56,6 +56,24 @@ impl Environment {
         Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
     }
 
+    /// The same in everything that a value holds.
+    pub(super) fn resolve_all(&self, value: &Value) -> Result<Value, ConfigError> {
+        Ok(match value {
+            Value::Array(items) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| self.resolve_all(item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(map) => Value::Object(
+                map.iter()
+                    .map(|(key, value)| Ok((key.clone(), self.resolve_all(value)?)))
+                    .collect::<Result<_, ConfigError>>()?,
+            ),
+            other => self.resolve(other)?,
+        })
+    }
+
     /// A value of the file: `os.environ/NAME` is the variable's value, `null` where it is unset.
     pub fn resolve(&self, value: &Value) -> Result<Value, ConfigError> {
         match value

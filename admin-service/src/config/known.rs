@@ -146,7 +146,6 @@ pub(super) const LITELLM: &[&str] = &[
     "cost_margin_config",
     "default_fallbacks",
     "default_key_max_budget_alert_emails",
-    "default_team_params",
     "default_team_settings",
     "disable_add_user_agent_to_request_tags",
     "disable_end_user_cost_tracking",

@@ -7,7 +7,7 @@ use super::{ConfigError, Environment};
 use crate::domain::budget_window::BudgetDuration;
 
 /// One mapping of the file.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     path: String,
     map: Map<String, Value>,
     environment: &'a Environment,
@@ -15,7 +15,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The mapping at `path`; `null` and absent are empty.
-    pub(super) fn new(
+    pub(crate) fn new(
         path: impl Into<String>,
         value: Option<Value>,
         environment: &'a Environment,
@@ -33,7 +33,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn path(&self, key: &str) -> String {
+    pub(crate) fn path(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -42,7 +42,7 @@ impl<'a> Section<'a> {
     }
 
     /// A value as it is, `os.environ/…` resolved; `null` is absent.
-    pub(super) fn take(&mut self, key: &str) -> Result<Option<Value>, ConfigError> {
+    pub(crate) fn take(&mut self, key: &str) -> Result<Option<Value>, ConfigError> {
         let Some(value) = self.map.remove(key) else {
             return Ok(None);
         };
@@ -50,16 +50,25 @@ impl<'a> Section<'a> {
         Ok(Some(value).filter(|value| !value.is_null()))
     }
 
-    pub(super) fn section(&mut self, key: &str) -> Result<Section<'a>, ConfigError> {
+    /// The whole mapping with every reference to the environment resolved, in what it holds too.
+    pub(crate) fn resolved(&self) -> Result<Map<String, Value>, ConfigError> {
+        let mut map = Map::new();
+        for (key, value) in &self.map {
+            map.insert(key.clone(), self.environment.resolve_all(value)?);
+        }
+        Ok(map)
+    }
+
+    pub(crate) fn section(&mut self, key: &str) -> Result<Section<'a>, ConfigError> {
         let value = self.take(key)?;
         Section::new(self.path(key), value, self.environment)
     }
 
-    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
         self.read(key, "a text", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+    pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.read(key, "true or false", |value| match value {
             Value::Bool(flag) => Some(*flag),
             Value::String(text) => match text.to_ascii_lowercase().as_str() {
@@ -71,7 +80,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn whole(
+    pub(crate) fn whole(
         &mut self,
         key: &str,
         least: u64,
@@ -84,13 +93,13 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn money(&mut self, key: &str) -> Result<Option<NanoUsd>, ConfigError> {
+    pub(crate) fn money(&mut self, key: &str) -> Result<Option<NanoUsd>, ConfigError> {
         self.read(key, "an amount of US dollars from 0 to 9000000", |value| {
             NanoUsd::parse(value.as_str().unwrap_or(&value.to_string())).ok()
         })
     }
 
-    pub(super) fn budget_duration(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(crate) fn budget_duration(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
         self.read(
             key,
             "a budget duration such as 1h, 24h, 7d, 30d or 1mo",
@@ -101,7 +110,7 @@ impl<'a> Section<'a> {
         )
     }
 
-    pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+    pub(crate) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         self.read(key, "a list of texts", |value| {
             value
                 .as_array()?
@@ -111,7 +120,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn one_of(
+    pub(crate) fn one_of(
         &mut self,
         key: &str,
         options: &[&str],
@@ -125,7 +134,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         key: &str,
         what: &str,
@@ -141,7 +150,7 @@ impl<'a> Section<'a> {
     }
 
     /// Names the keys that nobody took.
-    pub(super) fn finish(self, known: &[&str], warnings: &mut Vec<String>) {
+    pub(crate) fn finish(self, known: &[&str], warnings: &mut Vec<String>) {
         for key in self.map.keys() {
             let path = self.path(key);
             warnings.push(if known.contains(&key.as_str()) {

@@ -2,61 +2,11 @@
 
 use std::net::SocketAddr;
 
-use chrono::NaiveTime;
-use contract::money::NanoUsd;
-use contract::records::ProxySettings;
 use serde_json::{Map, Value};
 
 use super::section::Section;
 use super::{Config, ConfigError, Environment, Options, known, master_key};
-use crate::domain::budget_window::{WindowRules, duration_us};
-use crate::error::ApiError;
-use crate::request::{Body, GENERATE_KEY};
-
-/// `default_key_generate_params`: what a new key has where the request says nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct KeyDefaults(pub Map<String, Value>);
-
-/// `upperbound_key_generate_params`: the most a new key may have; where the request says nothing it gets exactly that.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyBounds {
-    /// Money.
-    pub max_budget: Option<NanoUsd>,
-    /// Budget window.
-    pub budget_duration: Option<String>,
-    /// Lifetime.
-    pub duration: Option<String>,
-    /// Requests at once.
-    pub max_parallel_requests: Option<u64>,
-    /// Tokens a minute.
-    pub tpm_limit: Option<u64>,
-    /// Requests a minute.
-    pub rpm_limit: Option<u64>,
-}
-
-/// What a new user has where the request says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserDefaults {
-    /// `default_internal_user_params.user_role`.
-    pub user_role: Option<String>,
-    /// `default_internal_user_params.max_budget`.
-    pub max_budget: Option<NanoUsd>,
-    /// `default_internal_user_params.budget_duration`.
-    pub budget_duration: Option<String>,
-    /// `default_internal_user_params.models`.
-    pub models: Option<Vec<String>>,
-    /// `max_internal_user_budget`: fills a budget that is still empty, for `internal_user` only.
-    pub internal_max_budget: Option<NanoUsd>,
-    /// `internal_user_budget_duration`, likewise.
-    pub internal_budget_duration: Option<String>,
-}
-
-const ROLES: &[&str] = &[
-    "proxy_admin",
-    "proxy_admin_viewer",
-    "internal_user",
-    "internal_user_viewer",
-];
+use crate::settings::{self, FileSettings};
 
 pub(super) fn read(
     text: &str,
@@ -80,20 +30,12 @@ pub(super) fn read(
         .unwrap_or_default();
     top.finish(known::TOP, &mut warnings);
 
-    let mut proxy = ProxySettings::default();
-    if let Some(status) = litellm.whole("budget_exceeded_status_code", 400, 499)? {
-        proxy.budget_exceeded_status = u16::try_from(status).unwrap_or(422);
-    }
-    if let Some(flag) = general.flag("master_key_can_call_models")? {
-        proxy.master_key_can_call_models = flag;
-    }
-    if let Some(flag) = general.flag("apply_user_budget_to_team_keys")? {
-        proxy.apply_user_budget_to_team_keys = flag;
-    }
-    let windows = windows(&mut litellm)?;
-    let key_defaults = key_defaults(&mut litellm)?;
-    let key_bounds = key_bounds(&mut litellm, &mut warnings)?;
-    let user_defaults = user_defaults(&mut litellm, &mut warnings)?;
+    let file = FileSettings {
+        litellm: litellm.resolved()?,
+        general: without_secrets(general.resolved()?),
+    };
+    // Read here for its warnings and errors; in force is what `settings` makes of the file and the database.
+    settings::take(&mut litellm, &mut general, &mut warnings)?;
 
     let file_key = general.text("master_key")?;
     let key = options
@@ -110,9 +52,6 @@ pub(super) fn read(
     let connections = general
         .whole("database_connection_pool_limit", 1, 1_000)?
         .unwrap_or(10);
-    let leave_admin_out_of_teams = general
-        .flag("disable_auto_add_proxy_admin_to_teams")?
-        .unwrap_or(false);
     let key_header = general.text("litellm_key_header_name")?;
     general.finish(known::GENERAL, &mut warnings);
     litellm.finish(known::LITELLM, &mut warnings);
@@ -150,15 +89,17 @@ pub(super) fn read(
             .clone()
             .or(environment.get("TOLLKEEPER_MODEL_PRICES")?.map(Into::into)),
         model_list,
-        proxy,
-        windows,
-        key_defaults,
-        key_bounds,
-        user_defaults,
-        leave_admin_out_of_teams,
+        file,
+        source: None,
         key_header,
         warnings,
     })
+}
+
+/// What has no business in a snapshot that many read.
+fn without_secrets(mut general: Map<String, Value>) -> Map<String, Value> {
+    general.retain(|key, _| !matches!(key.as_str(), "master_key" | "database_url"));
+    general
 }
 
 fn parse_yaml(text: &str) -> Result<Map<String, Value>, ConfigError> {
@@ -198,82 +139,6 @@ fn variables_of(
         }
     }
     Ok(set)
-}
-
-fn windows(litellm: &mut Section<'_>) -> Result<WindowRules, ConfigError> {
-    let mut rules = WindowRules::default();
-    let zone = "a time zone such as Europe/Berlin";
-    if let Some(timezone) = litellm.read("timezone", zone, |value| value.as_str()?.parse().ok())? {
-        rules.timezone = timezone;
-    }
-    let time = "a time of day such as 09:30";
-    let read = |value: &Value| NaiveTime::parse_from_str(value.as_str()?, "%H:%M").ok();
-    if let Some(reset_time) = litellm.read("budget_reset_time", time, read)? {
-        rules.reset_time = reset_time;
-    }
-    Ok(rules)
-}
-
-fn key_defaults(litellm: &mut Section<'_>) -> Result<KeyDefaults, ConfigError> {
-    const NAME: &str = "default_key_generate_params";
-    let path = litellm.path(NAME);
-    let map = litellm.read(NAME, "a mapping", |value| value.as_object().cloned())?;
-    let map = map.unwrap_or_default();
-    match Body::from_map(map.clone(), GENERATE_KEY) {
-        Ok(body) => match body.ignored.first() {
-            None => Ok(KeyDefaults(map)),
-            Some(unknown) => {
-                let path = format!("{path}.{unknown}");
-                Err(ConfigError::new(path, "expected a field of /key/generate"))
-            }
-        },
-        Err(ApiError::Invalid(problems)) => {
-            let first = problems.first();
-            let field = first.map_or_else(String::new, |problem| format!("{:?}", problem.loc));
-            let msg = first.map_or_else(String::new, |problem| problem.msg.clone());
-            Err(ConfigError::new(path, format!("{msg} {field}")))
-        }
-        Err(_) => Err(ConfigError::new(path, "expected fields of /key/generate")),
-    }
-}
-
-fn key_bounds(
-    litellm: &mut Section<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<KeyBounds, ConfigError> {
-    let mut section = litellm.section("upperbound_key_generate_params")?;
-    let bounds = KeyBounds {
-        max_budget: section.money("max_budget")?,
-        budget_duration: section.budget_duration("budget_duration")?,
-        duration: section.read("duration", "a duration such as 30d", |value| {
-            value
-                .as_str()
-                .filter(|text| duration_us(text).is_some())
-                .map(str::to_owned)
-        })?,
-        max_parallel_requests: section.whole("max_parallel_requests", 0, u64::from(u32::MAX))?,
-        tpm_limit: section.whole("tpm_limit", 0, 9_007_199_254_740_991)?,
-        rpm_limit: section.whole("rpm_limit", 0, u64::from(u32::MAX))?,
-    };
-    section.finish(&[], warnings);
-    Ok(bounds)
-}
-
-fn user_defaults(
-    litellm: &mut Section<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<UserDefaults, ConfigError> {
-    let mut section = litellm.section("default_internal_user_params")?;
-    let defaults = UserDefaults {
-        user_role: section.one_of("user_role", ROLES)?,
-        max_budget: section.money("max_budget")?,
-        budget_duration: section.budget_duration("budget_duration")?,
-        models: section.texts("models")?,
-        internal_max_budget: litellm.money("max_internal_user_budget")?,
-        internal_budget_duration: litellm.budget_duration("internal_user_budget_duration")?,
-    };
-    section.finish(&["teams", "available_teams"], warnings);
-    Ok(defaults)
 }
 
 fn redis_url(options: &Options, environment: &Environment) -> Result<String, ConfigError> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::budget_window::WindowRules;
+use crate::settings::Live;
 use contract::money::NanoUsd;
 
 const KEY: &str = "sk-0123456789abcdef0123456789abcdef";
@@ -54,12 +55,16 @@ environment_variables:
     .unwrap();
     assert_eq!(config.model_list.len(), 1);
     assert_eq!(config.database_url, "postgres://somewhere/db");
-    assert_eq!(config.proxy.budget_exceeded_status, 429);
-    assert_ne!(config.windows, WindowRules::default());
-    assert_eq!(config.key_bounds.max_budget, NanoUsd::new(100_000_000_000));
-    assert_eq!(config.user_defaults.max_budget, NanoUsd::new(500_000_000));
+    let settings = Live::of(config.file.clone()).unwrap().now();
+    assert_eq!(settings.proxy.budget_exceeded_status, 429);
+    assert_ne!(settings.windows, WindowRules::default());
     assert_eq!(
-        config.user_defaults.internal_max_budget,
+        settings.key_bounds.max_budget,
+        NanoUsd::new(100_000_000_000)
+    );
+    assert_eq!(settings.user_defaults.max_budget, NanoUsd::new(500_000_000));
+    assert_eq!(
+        settings.user_defaults.internal_max_budget,
         NanoUsd::new(10_000_000_000)
     );
     assert_eq!(

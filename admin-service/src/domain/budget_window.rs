@@ -6,6 +6,7 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use contract::window::BudgetWindow;
+use serde_json::{Value, json};
 
 /// How many boundaries to come a record carries when it is made.
 const AHEAD: u64 = 16;
@@ -19,6 +20,75 @@ pub struct WindowRules {
     pub timezone: Tz,
     /// LiteLLM's `budget_reset_time`: the time of day at which days, weeks and months begin.
     pub reset_time: NaiveTime,
+    /// What counted before, and until when: a window that had begun goes on to its next boundary.
+    pub earlier: Option<Earlier>,
+}
+
+/// Rules that no longer count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Their time zone.
+    pub timezone: Tz,
+    /// Their time of day.
+    pub reset_time: NaiveTime,
+    /// Microseconds since the epoch.
+    pub until_us: u64,
+}
+
+impl WindowRules {
+    /// Whether both compute the same from now on.
+    pub fn same(&self, other: &Self) -> bool {
+        (self.timezone, self.reset_time) == (other.timezone, other.reset_time)
+    }
+
+    /// These rules from `now_us` on, `known` before.
+    #[must_use]
+    pub fn after(self, known: &Self, now_us: u64) -> Self {
+        Self {
+            earlier: Some(Earlier {
+                timezone: known.timezone,
+                reset_time: known.reset_time,
+                until_us: now_us,
+            }),
+            ..self
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> Value {
+        let rule = |timezone: Tz, time: NaiveTime| json!({"timezone": timezone.name(), "budget_reset_time": time.format("%H:%M").to_string()});
+        let mut value = rule(self.timezone, self.reset_time);
+        if let (Some(earlier), Some(object)) = (self.earlier, value.as_object_mut()) {
+            object.insert("until_us".into(), json!(earlier.until_us));
+            let earlier = rule(earlier.timezone, earlier.reset_time);
+            object.insert("earlier".into(), earlier);
+        }
+        value
+    }
+
+    /// What [`WindowRules::to_json`] gave.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let rule = |value: &Value| {
+            let timezone: Tz = value.get("timezone")?.as_str()?.parse().ok()?;
+            let time = value.get("budget_reset_time")?.as_str()?;
+            Some((timezone, NaiveTime::parse_from_str(time, "%H:%M").ok()?))
+        };
+        let (timezone, reset_time) = rule(value)?;
+        let earlier = value.get("earlier").and_then(|earlier| {
+            let (timezone, reset_time) = rule(earlier)?;
+            let until_us = value.get("until_us")?.as_u64()?;
+            Some(Earlier {
+                timezone,
+                reset_time,
+                until_us,
+            })
+        });
+        Some(Self {
+            timezone,
+            reset_time,
+            earlier,
+        })
+    }
 }
 
 impl Default for WindowRules {
@@ -26,6 +96,7 @@ impl Default for WindowRules {
         Self {
             timezone: Tz::UTC,
             reset_time: NaiveTime::MIN,
+            earlier: None,
         }
     }
 }
@@ -269,6 +340,7 @@ mod tests {
         let rules = WindowRules {
             timezone: Tz::America__New_York,
             reset_time: NaiveTime::from_hms_opt(9, 30, 0).unwrap(),
+            earlier: None,
         };
         let before = "2026-11-23T14:00:00Z"; // 09:00 there
         assert_eq!(
@@ -292,6 +364,7 @@ mod tests {
         let rules = WindowRules {
             timezone: Tz::America__New_York,
             reset_time: NaiveTime::from_hms_opt(2, 30, 0).unwrap(),
+            earlier: None,
         };
         let now = "2026-03-08T05:30:00Z";
         assert_eq!(next("1d", now, now, &rules), "2026-03-08T07:30:00+00:00");

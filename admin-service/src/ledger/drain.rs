@@ -12,6 +12,7 @@ use super::stream::{self, StreamEntry, StreamId};
 use super::{LEASE, batch};
 use crate::domain::budget_window::WindowRules;
 use crate::publish::{Health, Link, LinkError};
+use crate::settings::Live;
 use crate::store::spend::{Lease, Prior, dead_letters, is_about_data};
 use crate::store::{Change, Passing, Store, StoreError, Tx};
 
@@ -35,8 +36,8 @@ pub struct Ledger {
     pub link: Link,
     /// All partitions.
     pub partitions: Vec<Partition>,
-    /// How budget windows are computed.
-    pub rules: WindowRules,
+    /// The settings in force.
+    pub settings: Live,
     /// Where backlog and dead letters are reported.
     pub health: Health,
     /// This process, among those that may lead.
@@ -259,7 +260,7 @@ impl Change for Drain<'_> {
                 entry.event = Err(entry.dead_letter(reason));
             }
         }
-        let prior = prior(tx, &entries, &ledger.rules).await?;
+        let prior = prior(tx, &entries, &ledger.settings.now().windows).await?;
         let writes = batch::fold(&entries, prior);
         writes.write(tx).await?;
         let mut last = BTreeMap::new();

@@ -11,6 +11,7 @@ use super::link::refuse_error;
 use super::marker::Marker;
 use super::records::{Tag, Values, revision};
 use super::{PublishError, Publisher};
+use crate::catalogue::Catalogue;
 use crate::store::publish_state;
 
 impl Publisher {
@@ -26,7 +27,10 @@ impl Publisher {
 
     /// Writes models and settings at the catalogue's revision.
     pub(super) async fn put_catalogue(&self) -> Result<Rev, PublishError> {
-        let catalogue = self.catalogue.borrow().clone();
+        // Never older than the row that asks for it.
+        self.settings.refresh(&self.store).await?;
+        let mut catalogue = Catalogue::clone(&self.catalogue.borrow());
+        self.settings.now().apply_to(&mut catalogue.settings);
         let digest = catalogue.digest();
         let rev = publish_state::catalogue_rev(&self.store, &digest, self.seen_catalogue().await?)
             .await?;

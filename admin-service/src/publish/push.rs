@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::records::{Values, owner};
 use super::{PublishError, Publisher, SaidOnce};
+use crate::settings::Settings;
 use crate::store::StoreError;
 use crate::store::outbox::{self, Kind};
 use crate::store::publish_view::PublishView;
@@ -72,6 +73,8 @@ impl Publisher {
         let limit = u32::try_from(BATCH).unwrap_or(500);
         let (mut after, mut any) = (String::new(), false);
         loop {
+            // Records are made by settings that are at least as new as the rows that ask for them.
+            self.settings.refresh(&self.store).await?;
             let page = outbox::pending(&self.store, &after, limit).await?;
             let Some(last) = page.last else {
                 if any {
@@ -121,7 +124,8 @@ impl Publisher {
             self.publish_catalogue().await?;
             return Ok(());
         }
-        let view = self.view();
+        let settings = self.settings.now();
+        let view = self.view(&settings);
         let Some(object) = view.object(kind, object_id).await? else {
             return Ok(());
         };
@@ -133,10 +137,11 @@ impl Publisher {
         values.object(&object, self.partitions)
     }
 
-    pub(super) fn view(&self) -> PublishView<'_> {
+    /// How rows become records, by the rules of `settings`.
+    pub(super) fn view<'a>(&'a self, settings: &'a Settings) -> PublishView<'a> {
         PublishView {
             store: &self.store,
-            rules: &self.rules,
+            rules: &settings.windows,
         }
     }
 

@@ -82,7 +82,10 @@ impl Publisher {
         for kind in KINDS {
             let mut after = Some(After::default());
             while let Some(from) = after {
-                let page = self.view().page(kind, &from, PAGE).await?;
+                let page = self
+                    .view(&self.settings.now())
+                    .page(kind, &from, PAGE)
+                    .await?;
                 after = self.put_page(page, known).await?;
             }
         }

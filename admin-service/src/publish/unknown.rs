@@ -106,7 +106,10 @@ impl Publisher {
         ] {
             let mut after = Some(After::default());
             while let Some(from) = after {
-                let (objects, next) = self.view().tombstones(kind, &from, PAGE).await?;
+                let (objects, next) = self
+                    .view(&self.settings.now())
+                    .tombstones(kind, &from, PAGE)
+                    .await?;
                 for object in &objects {
                     graves.extend(self.grave(object, old)?);
                 }
@@ -204,7 +207,10 @@ impl Publisher {
         object_id: &str,
         rev: Rev,
     ) -> Result<(), PublishError> {
-        let object = self.view().object(kind, object_id).await?;
+        let object = self
+            .view(&self.settings.now())
+            .object(kind, object_id)
+            .await?;
         let stored = object.as_ref().map(|object| match object {
             Published::Key(key) => key.rev,
             Published::Record(record) => record.rev,
@@ -260,7 +266,12 @@ impl Publisher {
         let Some((kind, object_id)) = object_of(id.as_str()) else {
             return Ok(());
         };
-        if self.view().object(kind, &object_id).await?.is_none() {
+        if self
+            .view(&self.settings.now())
+            .object(kind, &object_id)
+            .await?
+            .is_none()
+        {
             self.remove_all_below(&[key.to_owned()], entry.rev.next(0))
                 .await?;
         }

@@ -49,7 +49,7 @@ pub(super) async fn spent_by(
         .map(|key| key.key_id.clone())
         .collect::<Vec<_>>();
     let now_ms = app.store.clock().now_ms();
-    Ok(spent(connection, Kind::Key, &ids, now_ms, &app.config.windows).await?)
+    Ok(spent(connection, Kind::Key, &ids, now_ms, &app.settings().windows).await?)
 }
 
 /// The fields of keys as `/key/info` shows them.
@@ -73,7 +73,7 @@ pub(super) async fn shown(
             spent,
             budget.as_ref(),
             now_us,
-            &app.config.windows,
+            &app.settings().windows,
             times,
         );
         all.push(Value::Object(object));

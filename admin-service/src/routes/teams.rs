@@ -79,7 +79,8 @@ pub(super) async fn shown(
     team: &TeamRow,
 ) -> Result<Object, ApiError> {
     let members = members::of_team(connection, &team.team_id).await?;
-    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let settings = app.settings();
+    let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
     let ids = [team.team_id.clone()];
     let spent = spent(connection, Kind::Team, &ids, now_us / 1_000, rules).await?;
     let spent = spent.get(&team.team_id).copied().unwrap_or_default();
@@ -153,7 +154,8 @@ async fn memberships(
     app: &App,
     members: &[MemberRow],
 ) -> Result<Vec<Value>, ApiError> {
-    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let settings = app.settings();
+    let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
     let object = |member: &MemberRow| member_object(&member.team_id, &member.user_id);
     let objects = members.iter().map(object).collect::<Vec<_>>();
     let spent = spent(connection, Kind::Member, &objects, now_us / 1_000, rules).await?;

@@ -63,7 +63,7 @@ pub(super) async fn spent_by(
     ids: &[String],
 ) -> Result<BTreeMap<String, Spent>, ApiError> {
     let now_ms = app.store.clock().now_ms();
-    Ok(spent(connection, Kind::User, ids, now_ms, &app.config.windows).await?)
+    Ok(spent(connection, Kind::User, ids, now_ms, &app.settings().windows).await?)
 }
 
 /// A user's row as LiteLLM prints it.
@@ -81,7 +81,7 @@ pub(super) async fn shown(
         spent,
         &teams,
         now_us,
-        &app.config.windows,
+        &app.settings().windows,
     )))
 }
 

@@ -23,6 +23,8 @@ pub struct Change<'a> {
 
 /// LiteLLM's name of the table of keys.
 pub const KEYS: &str = "LiteLLM_VerificationToken";
+/// LiteLLM's name of the table of settings.
+pub const SETTINGS: &str = "LiteLLM_Config";
 /// LiteLLM's name of the table of users.
 pub const USERS: &str = "LiteLLM_UserTable";
 /// LiteLLM's name of the table of teams.

@@ -14,6 +14,7 @@ use super::row::{LimitColumns, json};
 use super::{Change, Store, StoreError, Tx};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::temporary_budget;
+use crate::settings::Live;
 
 /// Rows in one transaction.
 const BATCH: i64 = 200;
@@ -72,9 +73,11 @@ const TABLES: [(Kind, &str, &str); 5] = [
 ];
 
 /// Keeps records fresh until told to stop.
-pub async fn run(store: &Store, rules: &WindowRules, mut stop: watch::Receiver<bool>) {
+pub async fn run(store: &Store, live: &Live, mut stop: watch::Receiver<bool>) {
+    let mut changes = live.changes();
     loop {
-        let pause = match refresh(store, rules).await {
+        changes.borrow_and_update();
+        let pause = match refresh(store, &live.now().windows).await {
             Ok(()) => until_next(store).await.unwrap_or(PAUSE),
             Err(error) => {
                 tracing::warn!(%error, "records could not be refreshed; they stay valid for now");
@@ -83,6 +86,8 @@ pub async fn run(store: &Store, rules: &WindowRules, mut stop: watch::Receiver<b
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            // Other windows: everything is due.
+            _ = changes.changed() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
@@ -101,6 +106,18 @@ pub async fn refresh(store: &Store, rules: &WindowRules) -> Result<(), StoreErro
             .await?
             .value
         {}
+    }
+    Ok(())
+}
+
+/// Has every record made anew, the sooner the better: how windows are computed changed.
+pub(super) async fn all_due(tx: &mut Tx) -> Result<(), StoreError> {
+    let now_us = tx.now_us();
+    for table in ["virtual_keys", "users", "teams", "team_members"] {
+        sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET refresh_at = $1")))
+            .bind(signed(now_us))
+            .execute(tx.connection())
+            .await?;
     }
     Ok(())
 }

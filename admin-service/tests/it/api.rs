@@ -14,5 +14,6 @@ mod list;
 mod program;
 mod publication;
 mod roles;
+mod settings;
 mod teams;
 mod users;

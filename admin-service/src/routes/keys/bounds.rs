@@ -5,11 +5,11 @@
 use contract::money::NanoUsd;
 use serde_json::{Value, json};
 
-use crate::config::{KeyBounds, KeyDefaults};
 use crate::domain::budget_window::duration_us;
 use crate::error::{ApiError, Refusal};
 use crate::request::{Body, parse_money};
 use crate::routes::shape::dollars;
+use crate::settings::{KeyBounds, KeyDefaults};
 
 /// Fills a new key's request from the defaults.
 pub(super) fn fill_defaults(body: &mut Body, defaults: &KeyDefaults) {

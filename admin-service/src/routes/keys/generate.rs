@@ -27,9 +27,9 @@ pub async fn generate(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, GENERATE_KEY)?;
     let ignored = std::mem::take(&mut body.ignored);
-    bounds::fill_defaults(&mut body, &app.config.key_defaults);
+    bounds::fill_defaults(&mut body, &app.settings().key_defaults);
     fields::lift_temporary(&mut body)?;
-    bounds::hold(&mut body, &app.config.key_bounds, true)?;
+    bounds::hold(&mut body, &app.settings().key_bounds, true)?;
     let unenforced = fields::unenforced(&body);
     let duration = body.get("duration").cloned().unwrap_or(Value::Null);
     let secret = chosen_or_random(body.text("key"))?;
@@ -42,7 +42,7 @@ pub async fn generate(
         &mut key,
         body,
         app.store.clock().now_us(),
-        &app.config.windows,
+        &app.settings().windows,
     )?;
     if !by.is_admin() {
         for_oneself(&by, &mut key)?;
@@ -56,7 +56,8 @@ pub async fn generate(
     let done = app.store.write(&change).await?;
     let (key, budget) = &done.value;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
-    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let settings = app.settings();
+    let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
     let mut object = shape::created(key, secret.expose(), budget.as_ref(), now_us, rules);
     object.insert("duration".into(), duration);
     Ok(Answer::new(Value::Object(object))
@@ -150,7 +151,7 @@ impl Change for Generate<'_> {
         let mut key = self.key.clone();
         let now_us = tx.now_us();
         if !self.by.is_admin() {
-            let rules = &self.app.config.windows;
+            let rules = &self.app.settings().windows;
             grant::within_caller(tx, &self.by.caller, &mut key, None, rules).await?;
             if let Some(team) = &key.team_id {
                 let permission = ownership::Permission {
@@ -162,7 +163,7 @@ impl Change for Generate<'_> {
             grant::within_own(tx.connection(), &key, now_us).await?;
         }
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;
-        bounds::hold_budget(most, &self.app.config.key_bounds)?;
+        bounds::hold_budget(most, &self.app.settings().key_bounds)?;
         let budget = budget_of(tx, self.by, &mut key, self.soft_budget).await?;
         key.created_by = Some(
             self.by

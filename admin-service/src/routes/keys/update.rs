@@ -40,7 +40,7 @@ pub async fn update(
         return Err(Problem::whole_body("value_error", msg).into());
     }
     fields::lift_temporary(&mut body)?;
-    bounds::hold(&mut body, &app.config.key_bounds, false)?;
+    bounds::hold(&mut body, &app.settings().key_bounds, false)?;
     let unenforced = fields::unenforced(&body);
     let soft_budget = body.money("soft_budget")?.value();
     let money = soft_budget.is_some() || MONEY.iter().any(|field| body.get(field).is_some());
@@ -121,14 +121,14 @@ impl Change for Update<'_> {
             &mut key,
             self.body.clone(),
             now_us,
-            &self.app.config.windows,
+            &self.app.settings().windows,
         )?;
         if !self.by.is_admin() {
             self.stays_within(tx, &before, &mut key).await?;
         }
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;
         if most != grant::most_budget(tx.connection(), &before, now_us).await? {
-            bounds::hold_budget(most, &self.app.config.key_bounds)?;
+            bounds::hold_budget(most, &self.app.settings().key_bounds)?;
         }
         if key.budget_id != before.budget_id || self.soft_budget.is_some() {
             budget_of(tx, self.by, &mut key, self.soft_budget).await?;
@@ -179,7 +179,7 @@ impl Update<'_> {
             };
             ownership::may_in_team(tx.connection(), caller, team, permission).await?;
         }
-        let rules = &self.app.config.windows;
+        let rules = &self.app.settings().windows;
         grant::within_caller(tx, caller, key, Some(before), rules).await?;
         let now_us = tx.now_us();
         grant::within_own(tx.connection(), key, now_us).await

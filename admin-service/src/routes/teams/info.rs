@@ -66,7 +66,8 @@ pub async fn info(
         Some(id) => members::budget(&mut connection, id).await?,
         None => None,
     };
-    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let settings = app.settings();
+    let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
     let shared = shared.map_or(Value::Null, |budget| shape::budget(&budget, now_us, rules));
     object.insert("team_member_budget_table".into(), shared);
     let mut rows = of_owner(&mut connection, Owner::Team(&team_id)).await?;

@@ -65,7 +65,7 @@ pub(in crate::routes) async fn join<R: Writes>(
         }
     };
     if let Some(budget) = budget {
-        member.refresh_at = budget.limits.refresh_at(now_us, &app.config.windows);
+        member.refresh_at = budget.limits.refresh_at(now_us, &app.settings().windows);
         member.budget_id = Some(budget.budget_id);
     }
     members::insert(tx, by, &mut member).await?;
@@ -105,7 +105,7 @@ pub(super) async fn share<R: Writes>(
     members::put_budget(tx, by, &mut row).await?;
     team.metadata
         .insert(SHARED_BUDGET.into(), row.budget_id.clone().into());
-    let refresh_at = row.limits.refresh_at(now_us, &app.config.windows);
+    let refresh_at = row.limits.refresh_at(now_us, &app.settings().windows);
     for mut member in members::of_team(tx.connection(), &team.team_id).await? {
         // Members with a row of their own keep it; those without any get the shared one.
         let shares = member

@@ -49,7 +49,7 @@ pub async fn new(
     let listed = named
         .iter()
         .any(|member| member.user_id.as_ref() == Some(&creator));
-    if !listed && !app.config.leave_admin_out_of_teams {
+    if !listed && !app.settings().leave_admin_out_of_teams {
         named.push(Named {
             user_id: Some(creator),
             user_email: None,
@@ -62,7 +62,7 @@ pub async fn new(
         &mut team,
         body,
         app.store.clock().now_us(),
-        &app.config.windows,
+        &app.settings().windows,
     )?;
     let change = New {
         app: &app,

@@ -84,7 +84,7 @@ impl Change for Update<'_> {
             &mut team,
             self.body.clone(),
             now_us,
-            &self.app.config.windows,
+            &self.app.settings().windows,
         )?;
         share(tx, self.app, self.by, &mut team, &self.limits).await?;
         teams::update(tx, self.by, &before, &mut team).await?;

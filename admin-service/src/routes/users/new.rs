@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::fields;
 use crate::app::App;
-use crate::config::UserDefaults;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Record, TEXT_OR_NULL, TEXTS};
 use crate::policy::{Authorized, UserNew};
@@ -16,6 +15,7 @@ use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::routes::shape::{Times, dollars};
 use crate::routes::teams::{Joining, join};
+use crate::settings::UserDefaults;
 use crate::store::keys::{KeyRow, random_key};
 use crate::store::users::{self, UserRow};
 use crate::store::{Change, Tx, teams};
@@ -64,13 +64,13 @@ pub async fn new(
     let ignored = std::mem::take(&mut body.ignored);
     fields::no_password(&mut body, "/user/new")?;
     let unenforced = keys::unenforced(&body);
-    fill_defaults(&mut body, &app.config.user_defaults);
+    fill_defaults(&mut body, &app.settings().user_defaults);
     let teams = teams_to_join(&mut body)?;
     let auto_create_key = body.flag("auto_create_key").value().unwrap_or(true);
     // Mail and organizations are not part of this service yet; the fields are known and say nothing here.
     let _ = (body.take("send_invite_email"), body.take("organizations"));
     let now_us = app.store.clock().now_us();
-    let rules = &app.config.windows;
+    let rules = &app.settings().windows;
 
     let mut for_key = Map::new();
     for name in TO_KEY {
@@ -119,7 +119,8 @@ fn created(
     secret: &str,
     teams: &[String],
 ) -> Value {
-    let (now_us, rules) = (app.store.clock().now_us(), &app.config.windows);
+    let settings = app.settings();
+    let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
     let mut object = if let Some(key) = key {
         keys::shape::created(key, secret, None, now_us, rules)
     } else {

@@ -99,7 +99,7 @@ impl Change for Update<'_> {
             &mut user,
             self.body.clone(),
             now_us,
-            &self.app.config.windows,
+            &self.app.settings().windows,
         )?;
         if let Some(email) = &user.user_email {
             let other = users::find(tx.connection(), users::Which::Email(email)).await?;

@@ -119,6 +119,11 @@ impl Api {
     pub async fn configured(database: Database, file: &str, clock: Clock) -> Self {
         let redis = TestRedis::start().await;
         let service = serve(&database, &redis.server.url(), file, clock).await;
+        Self::of(service, redis, database).await
+    }
+
+    /// The same of a service that was started already.
+    pub async fn of(service: Service, redis: TestRedis, database: Database) -> Self {
         let health = service.app().health.clone();
         health
             .wait_for(|report| report.redis == RedisState::Open)

@@ -31,7 +31,7 @@ async fn record(api: &Api, id: &RecordId) -> Versioned<Record> {
     Versioned::decode(&bytes).expect("a record")
 }
 
-async fn key_record(api: &Api, key: &Value) -> Versioned<KeyRecord> {
+pub async fn key_record(api: &Api, key: &Value) -> Versioned<KeyRecord> {
     let hash = KeyHash::parse(text(key, "token")).unwrap();
     let entry = entry(api, &hash).await.expect("published");
     let found = record(api, &entry.value.records[0]).await;
@@ -172,7 +172,7 @@ async fn calendar(database: Database) {
     assert!(second.iter().filter(|at| **at > later / 1_000).count() >= 8);
 }
 
-async fn wait_until_published(api: &Api) {
+pub async fn wait_until_published(api: &Api) {
     let store = &api.service.app().store;
     let page = tollkeeper_admin::store::outbox::pending(store, "", 100)
         .await

@@ -7,9 +7,9 @@ use contract::redis_key::Partition;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tollkeeper_admin::catalogue::{Catalogue, PriceList};
-use tollkeeper_admin::domain::budget_window::WindowRules;
 use tollkeeper_admin::ledger::Ledger;
 use tollkeeper_admin::publish::{Health, Publisher};
+use tollkeeper_admin::settings::Live;
 
 use super::database::Database;
 use super::redis::TestRedis;
@@ -37,7 +37,7 @@ impl Service {
             store: database.store.clone(),
             link: redis.link.clone(),
             partitions: 1,
-            rules: WindowRules::default(),
+            settings: Live::default(),
             catalogue: received,
             health: health.clone(),
             holder: name.to_owned(),
@@ -46,7 +46,7 @@ impl Service {
             store: database.store.clone(),
             link: redis.link.clone(),
             partitions: vec![Partition(0)],
-            rules: WindowRules::default(),
+            settings: Live::default(),
             health: health.clone(),
             holder: name.to_owned(),
         };

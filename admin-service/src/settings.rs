@@ -1,0 +1,273 @@
+//! The settings that may change while the service runs: one snapshot, made of the file and of what the database holds, which wins.
+//!
+//! Decides: when a new snapshot replaces the old one. Whoever needs settings takes the snapshot by one call and works with it to the end, so
+//! that no request sees half a change. Leaves the reading of values to `read` and the rows to `store::settings`.
+//!
+//! 1. A settings endpoint writes a row and raises the settings' revision in the transaction of the change, with an outbox row where Redis must
+//!    be told; then it refreshes its own snapshot.
+//! 2. Every service looks at that revision twice a second, and at its file, and refreshes.
+//! 3. Whoever publishes refreshes first, so that nothing older than the outbox row is published.
+//!
+//! Failure stance: a file that becomes wrong, or a row that cannot be read, is logged and the last good snapshot stays.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::records::ProxySettings;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::config::{Config, ConfigError, FileSource};
+use crate::domain::budget_window::WindowRules;
+use crate::store::settings::{self as rows, Rows};
+use crate::store::{Store, StoreError};
+
+mod read;
+
+pub(crate) use read::take;
+pub use read::{KeyBounds, KeyDefaults, TeamDefaults, UserDefaults};
+
+/// How often the revision and the file are looked at.
+const POLL: Duration = Duration::from_millis(500);
+
+/// What may change at run time, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// The revision of the database's part.
+    pub rev: u64,
+    /// What the filter is told about the proxy as a whole; models and access groups are the catalogue's to fill in.
+    pub proxy: ProxySettings,
+    /// How budget windows are computed.
+    pub windows: WindowRules,
+    /// `default_key_generate_params`.
+    pub key_defaults: KeyDefaults,
+    /// `upperbound_key_generate_params`.
+    pub key_bounds: KeyBounds,
+    /// `default_internal_user_params`, `max_internal_user_budget`, `internal_user_budget_duration`.
+    pub user_defaults: UserDefaults,
+    /// `default_team_params`.
+    pub team_defaults: TeamDefaults,
+    /// `disable_auto_add_proxy_admin_to_teams`.
+    pub leave_admin_out_of_teams: bool,
+    /// `litellm_settings` as it is in force, for what has no field of its own here.
+    pub litellm: Map<String, Value>,
+    /// `general_settings` likewise, without its secrets.
+    pub general: Map<String, Value>,
+    /// The rows of the database that are no setting of the file, by name: `ui_settings` and its like.
+    pub stored: Map<String, Value>,
+}
+
+/// The file's part: `litellm_settings` and `general_settings` with references to the environment resolved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileSettings {
+    /// `litellm_settings`.
+    pub litellm: Map<String, Value>,
+    /// `general_settings`, without its secrets.
+    pub general: Map<String, Value>,
+}
+
+/// The two mappings of the file whose keys rows of the database may replace: a row is named `litellm_settings.max_budget`.
+pub const SECTIONS: [&str; 2] = ["litellm_settings", "general_settings"];
+
+impl Settings {
+    /// The settings that `file` and `rows` make together. Says what is wrong with the first value that is.
+    pub fn read(file: &FileSettings, rows: &Rows) -> Result<Self, ConfigError> {
+        let mut merged = file.clone();
+        let mut stored = Map::new();
+        for (name, value) in &rows.values {
+            let section = match name.split_once('.') {
+                Some(("litellm_settings", key)) => Some((&mut merged.litellm, key)),
+                Some(("general_settings", key)) => Some((&mut merged.general, key)),
+                _ => None,
+            };
+            match section {
+                // `null` is a row that was taken back: the file's value counts again.
+                _ if value.is_null() => {}
+                Some((map, key)) => {
+                    map.insert(key.to_owned(), value.clone());
+                }
+                None => {
+                    stored.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        let mut settings = read::merged(&merged)?;
+        settings.rev = rows.rev;
+        settings.litellm = merged.litellm;
+        settings.general = merged.general;
+        settings.stored = stored;
+        if let Some(rules) = rows::window_rules(rows) {
+            settings.windows = rules;
+        }
+        Ok(settings)
+    }
+
+    /// Puts the proxy-wide flags where the catalogue has their defaults.
+    pub fn apply_to(&self, proxy: &mut ProxySettings) {
+        proxy.budget_exceeded_status = self.proxy.budget_exceeded_status;
+        proxy.master_key_can_call_models = self.proxy.master_key_can_call_models;
+        proxy.apply_user_budget_to_team_keys = self.proxy.apply_user_budget_to_team_keys;
+    }
+}
+
+/// The snapshot in force, and what it is made of. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Live(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: Mutex<Arc<FileSettings>>,
+    now: watch::Sender<Arc<Settings>>,
+    /// One refresh at a time, so that no older snapshot replaces a newer one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            file: Mutex::default(),
+            now: watch::Sender::new(Arc::default()),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Live {
+    /// The settings of `file` alone, until the database is asked.
+    pub fn of(file: FileSettings) -> Result<Self, ConfigError> {
+        let settings = Settings::read(&file, &Rows::default())?;
+        Ok(Self(Arc::new(Inner {
+            file: Mutex::new(Arc::new(file)),
+            now: watch::Sender::new(Arc::new(settings)),
+            turn: tokio::sync::Mutex::default(),
+        })))
+    }
+
+    /// The snapshot in force.
+    pub fn now(&self) -> Arc<Settings> {
+        self.0.now.borrow().clone()
+    }
+
+    /// Wakes whenever another snapshot is in force.
+    pub fn changes(&self) -> watch::Receiver<Arc<Settings>> {
+        self.0.now.subscribe()
+    }
+
+    /// The file's part.
+    pub fn file(&self) -> Arc<FileSettings> {
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&file)
+    }
+
+    /// Takes what the database holds, if that is not what the snapshot was made of.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        let _turn = self.0.turn.lock().await;
+        if rows::revision(store).await? == self.now().rev {
+            return Ok(());
+        }
+        self.make(&rows::all(store).await?);
+        Ok(())
+    }
+
+    /// Takes another file, and has the windows of budgets follow it.
+    pub async fn use_file(&self, store: &Store, file: FileSettings) -> Result<(), StoreError> {
+        let desired = Settings::read(&file, &Rows::default());
+        {
+            let mut place = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = Arc::new(file);
+        }
+        if let Err(error) = desired {
+            tracing::error!(%error, "the configuration file is wrong; what was read before stays");
+            return Ok(());
+        }
+        let before = self.now();
+        self.settle(store).await?;
+        if before.proxy != self.now().proxy {
+            rows::publish_proxy(store).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the snapshot of file and database, and records how budget windows are computed from now on. All services follow that record,
+    /// so that two whose files differ do not publish against each other; the last one that was started or whose file changed counts.
+    pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
+        let _turn = self.0.turn.lock().await;
+        rows::settle_windows(store, &self.file()).await?;
+        self.make(&rows::all(store).await?);
+        Ok(())
+    }
+
+    fn make(&self, rows: &Rows) {
+        let file = self.file();
+        let settings = Settings::read(&file, rows).or_else(|_| {
+            // One row that cannot be used takes no other with it.
+            let mut good = Rows {
+                rev: rows.rev,
+                ..Rows::default()
+            };
+            for (name, value) in &rows.values {
+                good.values.insert(name.clone(), value.clone());
+                if let Err(error) = Settings::read(&file, &good) {
+                    tracing::error!(%error, "a setting of the database cannot be used and is left out");
+                    good.values.remove(name);
+                }
+            }
+            Settings::read(&file, &good)
+        });
+        match settings {
+            Ok(settings) if *self.now() != settings => {
+                self.0.now.send_replace(Arc::new(settings));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the settings stay as they were"),
+        }
+    }
+
+    /// Follows the database and the file until told to stop.
+    pub async fn run(
+        &self,
+        store: &Store,
+        mut source: Option<FileSource>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+            let mut done = self.refresh(store).await;
+            if let Some(config) = source.as_mut().and_then(FileSource::changed) {
+                done = done.and(self.take_config(store, config).await);
+            }
+            match done {
+                Ok(()) => failing = false,
+                Err(error) if failing => tracing::debug!(%error, "settings were not refreshed"),
+                Err(error) => {
+                    failing = true;
+                    tracing::warn!(%error, "settings were not refreshed; the last ones stay");
+                }
+            }
+        }
+    }
+
+    async fn take_config(
+        &self,
+        store: &Store,
+        config: Result<Config, ConfigError>,
+    ) -> Result<(), StoreError> {
+        match config {
+            Ok(config) => {
+                tracing::info!("the configuration file changed; its settings are in force");
+                for warning in &config.warnings {
+                    tracing::warn!("configuration: {warning}");
+                }
+                self.use_file(store, config.file).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "the configuration file is wrong; what was read before stays");
+                Ok(())
+            }
+        }
+    }
+}

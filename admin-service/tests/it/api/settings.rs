@@ -1,0 +1,3 @@
+//! Settings that change while the service runs.
+
+mod hot;
