@@ -3,9 +3,10 @@
 //! [`crate::router`] says which path leads where.
 
 pub mod answer;
+pub mod budgets;
 pub mod health;
 pub mod keys;
-mod shape;
+pub(crate) mod shape;
 pub mod spend;
 pub mod teams;
 pub mod users;

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use crate::clock::Clock;
 
 pub mod audit;
+pub mod budgets;
 pub mod keys;
 pub mod mail_events;
 pub mod members;

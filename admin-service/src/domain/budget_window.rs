@@ -117,19 +117,31 @@ pub enum BudgetDuration {
     Monthly,
     /// Any other number of days, counted from the day on which the budget was given.
     Days(u32),
+    /// Any step, counted from the very moment that the budget was given: customers' budgets, and those whose next reset was given.
+    Exact {
+        /// Milliseconds.
+        every_ms: u64,
+    },
+}
+
+/// What stands before a stored duration that is [`BudgetDuration::Exact`]: so no column of every table and statement is needed for it.
+const EXACT: char = '=';
+
+/// A duration as it is stored when it counts from the very moment it was given.
+pub fn exact(text: &str) -> String {
+    format!("{EXACT}{text}")
+}
+
+/// A stored duration as it was sent.
+pub fn as_sent(stored: &str) -> &str {
+    stored.strip_prefix(EXACT).unwrap_or(stored)
 }
 
 impl BudgetDuration {
     /// Reads `^\d+(s|m|h|d|w|mo)$` (months: only one) and the words `hourly`, `daily`, `weekly`, `monthly`; `None` for anything else, for
     /// zero, and for more than a hundred years.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "hourly" => return Self::parse("1h"),
-            "daily" => return Some(Self::Daily),
-            "weekly" => return Some(Self::Weekly),
-            "monthly" => return Some(Self::Monthly),
-            _ => {}
-        }
+        let text = word(text);
         let us = duration_us(text)?;
         let (count, unit) = split(text)?;
         match (count, unit) {
@@ -145,12 +157,28 @@ impl BudgetDuration {
         }
     }
 
+    /// Reads a stored duration: what [`BudgetDuration::parse`] reads, or [`exact`].
+    pub fn parse_stored(text: &str) -> Option<Self> {
+        match text.strip_prefix(EXACT) {
+            Some(text) => {
+                Self::parse(text)?;
+                let every_ms = duration_us(word(text))? / 1_000;
+                Some(Self::Exact { every_ms })
+            }
+            None => Self::parse(text),
+        }
+    }
+
     /// The window's boundaries as the ledger needs them at `now_us`; `anchor_us` is when the budget was given.
     pub fn window(self, anchor_us: u64, now_us: u64, rules: &WindowRules) -> BudgetWindow {
         let anchor = local_date(anchor_us, rules);
         match self {
             Self::Step { every_ms } => BudgetWindow::Fixed {
                 anchor_ms: boundary_ms(anchor, rules),
+                every_ms,
+            },
+            Self::Exact { every_ms } => BudgetWindow::Fixed {
+                anchor_ms: anchor_us / 1_000,
                 every_ms,
             },
             Self::Daily | Self::Weekly | Self::Monthly | Self::Days(_) => {
@@ -188,7 +216,7 @@ impl BudgetDuration {
     /// The last boundary's date that is not after `today`.
     fn first(self, anchor: NaiveDate, today: NaiveDate) -> NaiveDate {
         match self {
-            Self::Step { .. } | Self::Daily => today,
+            Self::Step { .. } | Self::Exact { .. } | Self::Daily => today,
             Self::Weekly => today - Days::new(u64::from(today.weekday().num_days_from_monday())),
             Self::Monthly => today.with_day(1).unwrap_or(today),
             Self::Days(every) => {
@@ -205,13 +233,15 @@ impl BudgetDuration {
     fn earliest(self, anchor: NaiveDate) -> NaiveDate {
         match self {
             Self::Days(_) => anchor,
-            Self::Step { .. } | Self::Daily | Self::Weekly | Self::Monthly => NaiveDate::MIN,
+            Self::Step { .. } | Self::Exact { .. } | Self::Daily | Self::Weekly | Self::Monthly => {
+                NaiveDate::MIN
+            }
         }
     }
 
     fn back(self, from: NaiveDate) -> Option<NaiveDate> {
         match self {
-            Self::Step { .. } => None,
+            Self::Step { .. } | Self::Exact { .. } => None,
             Self::Daily => from.checked_sub_days(Days::new(1)),
             Self::Weekly => from.checked_sub_days(Days::new(7)),
             Self::Monthly => from.checked_sub_months(Months::new(1)),
@@ -221,7 +251,7 @@ impl BudgetDuration {
 
     fn forward(self, from: NaiveDate, step: u64) -> Option<NaiveDate> {
         match self {
-            Self::Step { .. } => None,
+            Self::Step { .. } | Self::Exact { .. } => None,
             Self::Daily => from.checked_add_days(Days::new(step)),
             Self::Weekly => from.checked_add_days(Days::new(step * 7)),
             Self::Monthly => from.checked_add_months(Months::new(u32::try_from(step).ok()?)),
@@ -247,6 +277,17 @@ pub fn duration_us(text: &str) -> Option<u64> {
         .checked_mul(seconds)
         .filter(|seconds| *seconds <= 3_155_760_000)
         .map(|s| s * 1_000_000)
+}
+
+/// LiteLLM's words, as durations.
+fn word(text: &str) -> &str {
+    match text {
+        "hourly" => "1h",
+        "daily" => "1d",
+        "weekly" => "1w",
+        "monthly" => "1mo",
+        _ => text,
+    }
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -384,6 +425,29 @@ mod tests {
             let refresh = duration.refresh_at(now, now, &rules).unwrap() / 1_000;
             assert!(at.iter().filter(|at| **at > refresh).count() >= 8);
         }
+    }
+
+    #[test]
+    fn an_exact_window_counts_from_the_moment_it_was_given() {
+        let given = "2026-11-23T07:12:02.173Z";
+        let next = |stored: &str, now: &str| {
+            let duration = BudgetDuration::parse_stored(stored).unwrap();
+            let window = duration.window(us(given), us(now), &WindowRules::default());
+            window.next(us(now) / 1_000).unwrap() * 1_000
+        };
+        assert_eq!(next("=1d", given), us("2026-11-24T07:12:02.173Z"));
+        assert_eq!(
+            next("=daily", "2026-11-24T07:12:02.173Z"),
+            us("2026-11-25T07:12:02.173Z")
+        );
+        assert_eq!(next("=1mo", given), us("2026-12-23T07:12:02.173Z"));
+        // Before the moment given it is the next reset.
+        assert_eq!(next("=7d", "2026-11-20T00:00:00Z"), us(given));
+        assert_eq!(as_sent("=1d"), "1d");
+        for text in ["=", "=2mo", "==1d", "=0s"] {
+            assert_eq!(BudgetDuration::parse_stored(text), None, "{text}");
+        }
+        assert_eq!(BudgetDuration::parse("=1d"), None);
     }
 
     #[test]

@@ -155,6 +155,18 @@ pub enum Refusal {
     },
     /// A budget row that is not there.
     BudgetMissing(String),
+    /// `/budget/new` of an id that exists.
+    BudgetExists(String),
+    /// `/budget/update` without id.
+    BudgetIdMissing,
+    /// `/budget/info` of no ids.
+    NoBudgetsNamed,
+    /// `/budget/update` or `/budget/settings` of a row that is not there.
+    BudgetUnknown(String),
+    /// A budget row to delete that an organization cannot be without.
+    BudgetOfOrganization(String),
+    /// What another handler wraps into `error` is raised as `detail` here.
+    InDetail(Box<Refusal>),
     /// `status` of `/key/list`.
     BadKeyStatus,
     /// A sort column that is not there.

@@ -57,6 +57,19 @@ policy! {
     /// Reads a team.
     TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, NONE];
 
+    /// Makes a budget row.
+    BudgetNew: Writes, MANAGE,           [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a budget row.
+    BudgetUpdate: Writes, MANAGE,        [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes a budget row.
+    BudgetDelete: Writes, MANAGE,        [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads budget rows.
+    BudgetInfo, MANAGE,                  [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Lists budget rows.
+    BudgetList, MANAGE,                  [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads a budget row for a form.
+    BudgetSettings, MANAGE,              [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 

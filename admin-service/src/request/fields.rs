@@ -2,6 +2,10 @@
 
 use super::types::{Field, Type};
 
+mod budgets;
+
+pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
+
 /// Requests in a minute or at once: what a limit of the ledger can hold.
 const REQUESTS: Type = Type::Limit(4_294_967_295);
 /// Tokens in a minute.

@@ -10,9 +10,19 @@ use crate::request::{
 };
 use crate::routes::{health, keys, spend, teams, users};
 
+mod budgets;
+
 /// All of them.
 pub fn rows() -> Vec<Row> {
-    [keys(), users(), teams(), spend(), service()].concat()
+    [
+        keys(),
+        users(),
+        teams(),
+        budgets::rows(),
+        spend(),
+        service(),
+    ]
+    .concat()
 }
 
 // Each row: who may, the path, LiteLLM's name, what does it, what it reads and what it answers.

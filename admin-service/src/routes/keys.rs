@@ -8,8 +8,8 @@ use sqlx::AnyConnection;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::store::budgets;
 use crate::store::keys::KeyRow;
-use crate::store::members;
 use crate::store::outbox::Kind;
 use crate::store::spend::{Spent, spent};
 
@@ -63,7 +63,7 @@ pub(super) async fn shown(
     let mut all = Vec::with_capacity(keys.len());
     for key in keys {
         let budget = match &key.budget_id {
-            Some(id) => members::budget(connection, id).await?,
+            Some(id) => budgets::find(connection, id).await?,
             None => None,
         };
         let spent = spent.get(&key.key_id).copied().unwrap_or_default();

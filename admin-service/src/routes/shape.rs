@@ -4,9 +4,11 @@ use contract::money::NanoUsd;
 use serde_json::{Number, Value, json};
 
 use crate::clock::date;
-use crate::domain::budget_window::WindowRules;
-use crate::openapi::schema::{ANY, NUMBER_OR_NULL, Record, TEXT, TEXT_OR_NULL, WHOLE_OR_NULL};
-use crate::store::members::BudgetRow;
+use crate::domain::budget_window::{WindowRules, as_sent};
+use crate::openapi::schema::{
+    NULL, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, WHOLE_OR_NULL,
+};
+use crate::store::budgets::BudgetRow;
 use crate::store::row::{LimitColumns, Object};
 
 /// The two ways in which LiteLLM prints a time.
@@ -72,11 +74,21 @@ pub(super) static BUDGET: Record = Record::with(
             TEXT,
         ),
         ("soft_budget", NUMBER_OR_NULL),
-        (
-            "tpd_limit model_max_budget allowed_models temp_budget_increase temp_budget_expiry",
-            ANY,
-        ),
+        ("tpd_limit", WHOLE_OR_NULL),
+        ("model_max_budget", OBJECT.or_null()),
+        ("allowed_models", TEXTS),
+        ("temp_budget_increase temp_budget_expiry", NULL),
     ],
+);
+
+/// What [`budget_row`] prints.
+pub(crate) static BUDGET_ROW: Record = Record::with(
+    "BudgetRow",
+    &[&BUDGET],
+    &[(
+        "organization projects keys end_users tags model_access_groups team_membership organization_membership",
+        NULL,
+    )],
 );
 
 /// The limit fields of a row.
@@ -89,7 +101,8 @@ pub(super) fn limits(row: &LimitColumns, now_us: u64, rules: &WindowRules, times
     );
     object.insert("tpm_limit".into(), json!(row.tpm_limit));
     object.insert("rpm_limit".into(), json!(row.rpm_limit));
-    object.insert("budget_duration".into(), json!(row.budget_duration));
+    let duration = row.budget_duration.as_deref().map(as_sent);
+    object.insert("budget_duration".into(), json!(duration));
     object.insert(
         "budget_reset_at".into(),
         times.maybe(row.reset_at(now_us, rules)),
@@ -100,22 +113,42 @@ pub(super) fn limits(row: &LimitColumns, now_us: u64, rules: &WindowRules, times
 /// A budget row.
 pub(super) fn budget(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value {
     let mut object = limits(&row.limits, now_us, rules, Times::Z);
-    object.insert("budget_id".into(), json!(row.budget_id));
-    object.insert("soft_budget".into(), maybe_dollars(row.soft_budget));
-    object.insert("created_at".into(), Times::Z.print(row.created_at));
-    object.insert("created_by".into(), json!(row.created_by));
-    object.insert("updated_at".into(), Times::Z.print(row.updated_at));
-    object.insert("updated_by".into(), json!(row.updated_by));
-    for field in [
-        "tpd_limit",
-        "model_max_budget",
-        "allowed_models",
-        "temp_budget_increase",
-        "temp_budget_expiry",
+    for (name, value) in [
+        ("budget_id", json!(row.budget_id)),
+        ("soft_budget", maybe_dollars(row.soft_budget)),
+        ("tpd_limit", json!(row.tpd_limit)),
+        ("model_max_budget", json!(row.model_max_budget)),
+        ("allowed_models", json!(row.allowed_models)),
+        ("created_at", Times::Z.print(row.created_at)),
+        ("created_by", json!(row.created_by)),
+        ("updated_at", Times::Z.print(row.updated_at)),
+        ("updated_by", json!(row.updated_by)),
+        ("temp_budget_increase", Value::Null),
+        ("temp_budget_expiry", Value::Null),
     ] {
-        object.insert(field.into(), Value::Null);
+        object.insert(name.to_owned(), value);
     }
     Value::Object(object)
+}
+
+/// A budget row by itself, with the relations that LiteLLM's answer has and fills with nothing.
+pub(super) fn budget_row(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value {
+    let mut shown = budget(row, now_us, rules);
+    if let Some(object) = shown.as_object_mut() {
+        for relation in [
+            "organization",
+            "projects",
+            "keys",
+            "end_users",
+            "tags",
+            "model_access_groups",
+            "team_membership",
+            "organization_membership",
+        ] {
+            object.insert(relation.into(), Value::Null);
+        }
+    }
+    shown
 }
 
 /// Puts `defaults` where `object` has nothing: fields that are kept without being acted on.

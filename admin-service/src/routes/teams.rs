@@ -9,6 +9,7 @@ use crate::openapi::schema::{
     ANY, FLAG, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list, one,
 };
 use crate::routes::shape::{self, Times, dollars, maybe_dollars};
+use crate::store::budgets;
 use crate::store::members::{self, MemberRow};
 use crate::store::outbox::{Kind, member_object};
 use crate::store::row::Object;
@@ -162,7 +163,7 @@ async fn memberships(
     let mut all = Vec::with_capacity(members.len());
     for (member, object) in members.iter().zip(&objects) {
         let budget = match &member.budget_id {
-            Some(id) => members::budget(connection, id).await?,
+            Some(id) => budgets::find(connection, id).await?,
             None => None,
         };
         let spent = spent.get(object).copied().unwrap_or_default();

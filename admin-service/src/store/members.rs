@@ -1,7 +1,6 @@
-//! Memberships and the budget rows that hold their limits.
+//! Memberships. Their limits are those of their budget rows.
 
 use contract::id::Rev;
-use contract::money::NanoUsd;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -9,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::audit::{self, record};
 use super::outbox::{Kind, member_object, rev, signed, unsigned};
 use super::publish_view::{Grave, bury, first_rev};
-use super::row::{self, LimitColumns};
+use super::row;
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
@@ -231,157 +230,6 @@ pub async fn delete<R: Writes>(
         object_id: &object,
         before: Some(row.snapshot()),
         after: None,
-    };
-    record(tx, by, change).await
-}
-
-/// A budget row: limits that memberships and keys share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BudgetRow {
-    /// The id.
-    pub budget_id: String,
-    /// The limits.
-    pub limits: LimitColumns,
-    /// An amount that only marks.
-    pub soft_budget: Option<NanoUsd>,
-    /// When it was made.
-    pub created_at: u64,
-    /// By which user.
-    pub created_by: String,
-    /// When it was last changed.
-    pub updated_at: u64,
-    /// By which user.
-    pub updated_by: String,
-}
-
-const BUDGET: [&str; 12] = [
-    "soft_budget",
-    "created_at",
-    "created_by",
-    "updated_at",
-    "updated_by",
-    LimitColumns::NAMES[0],
-    LimitColumns::NAMES[1],
-    LimitColumns::NAMES[2],
-    LimitColumns::NAMES[3],
-    LimitColumns::NAMES[4],
-    LimitColumns::NAMES[5],
-    "budget_id",
-];
-
-/// Reads a budget row.
-pub async fn budget(
-    connection: &mut AnyConnection,
-    budget_id: &str,
-) -> Result<Option<BudgetRow>, StoreError> {
-    let statement = format!(
-        "SELECT {} FROM budgets WHERE budget_id = $1",
-        BUDGET.join(", ")
-    );
-    let row = sqlx::query(AssertSqlSafe(statement))
-        .bind(budget_id.to_owned())
-        .fetch_optional(connection)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(BudgetRow {
-        budget_id: row.try_get("budget_id")?,
-        limits: LimitColumns::read(&row)?,
-        soft_budget: row::number(&row, "soft_budget")?.map(NanoUsd::saturating),
-        created_at: row::time(&row, "created_at")?,
-        created_by: row.try_get("created_by")?,
-        updated_at: row::time(&row, "updated_at")?,
-        updated_by: row.try_get("updated_by")?,
-    }))
-}
-
-/// Reads a budget row and keeps others from changing it until the transaction ends.
-pub async fn lock_budget(tx: &mut Tx, budget_id: &str) -> Result<Option<BudgetRow>, StoreError> {
-    sqlx::query("UPDATE budgets SET updated_at = updated_at WHERE budget_id = $1")
-        .bind(budget_id.to_owned())
-        .execute(tx.connection())
-        .await?;
-    budget(tx.connection(), budget_id).await
-}
-
-/// Changes the soft budget of a row that is locked, and nothing else of it. It only marks, so nobody is published again.
-pub async fn set_soft_budget<R: Writes>(
-    tx: &mut Tx,
-    by: &Authorized<R>,
-    row: &mut BudgetRow,
-    soft_budget: NanoUsd,
-) -> Result<(), StoreError> {
-    let before = row.clone();
-    row.soft_budget = Some(soft_budget);
-    row.updated_at = tx.now_us();
-    row.updated_by = by.caller.user_id.clone().unwrap_or_default();
-    sqlx::query(
-        "UPDATE budgets SET soft_budget = $1, updated_at = $2, updated_by = $3 WHERE budget_id = $4",
-    )
-    .bind(signed(soft_budget.get()))
-    .bind(signed(row.updated_at))
-    .bind(row.updated_by.clone())
-    .bind(row.budget_id.clone())
-    .execute(tx.connection())
-    .await?;
-    record_budget(tx, by, Some(&before), row).await
-}
-
-/// Writes a budget row, new, or changed after [`lock_budget`]. Publishing those it limits is the caller's to do.
-pub async fn put_budget<R: Writes>(
-    tx: &mut Tx,
-    by: &Authorized<R>,
-    row: &mut BudgetRow,
-) -> Result<(), StoreError> {
-    let before = budget(tx.connection(), &row.budget_id).await?;
-    let user = by.caller.user_id.clone().unwrap_or_default();
-    row.updated_at = tx.now_us();
-    row.updated_by.clone_from(&user);
-    row.created_at = before
-        .as_ref()
-        .map_or(row.updated_at, |before| before.created_at);
-    row.created_by = before
-        .as_ref()
-        .map_or(user, |before| before.created_by.clone());
-    let statement = match before {
-        Some(_) => row::update("budgets", &BUDGET[..BUDGET.len() - 1], "budget_id"),
-        None => row::insert_into("budgets", &BUDGET),
-    };
-    let statement = sqlx::query(AssertSqlSafe(statement))
-        .bind(row.soft_budget.map(|budget| signed(budget.get())))
-        .bind(signed(row.created_at))
-        .bind(row.created_by.clone())
-        .bind(signed(row.updated_at))
-        .bind(row.updated_by.clone());
-    row.limits
-        .bind(statement)
-        .bind(row.budget_id.clone())
-        .execute(tx.connection())
-        .await?;
-    record_budget(tx, by, before.as_ref(), row).await
-}
-
-async fn record_budget<R: Writes>(
-    tx: &mut Tx,
-    by: &Authorized<R>,
-    before: Option<&BudgetRow>,
-    row: &BudgetRow,
-) -> Result<(), StoreError> {
-    let shown = |row: &BudgetRow| {
-        json!({"max_budget": row.limits.max_budget.map(NanoUsd::get),
-            "soft_budget": row.soft_budget.map(NanoUsd::get),
-            "tpm_limit": row.limits.tpm_limit, "rpm_limit": row.limits.rpm_limit,
-            "budget_duration": row.limits.budget_duration})
-    };
-    let change = audit::Change {
-        action: if before.is_some() {
-            "updated"
-        } else {
-            "created"
-        },
-        table: "LiteLLM_BudgetTable",
-        object_id: &row.budget_id,
-        before: before.map(shown),
-        after: Some(shown(row)),
     };
     record(tx, by, change).await
 }

@@ -11,6 +11,10 @@ use uuid::Uuid;
 
 use super::{Change, Store, StoreError, Tx};
 
+/// Rows of one INSERT, and ids of one look into the outbox: SQLite's cost grows with the square of the placeholders.
+const INSERTED_AT_ONCE: usize = 50;
+const ASKED_AT_ONCE: usize = 200;
+
 /// What kind of object changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -108,6 +112,35 @@ impl Tx {
         self.outbox.push(id);
         Ok(())
     }
+
+    /// The same for many objects of one kind.
+    pub async fn publish_all(
+        &mut self,
+        kind: Kind,
+        objects: &[(String, Rev)],
+    ) -> Result<(), StoreError> {
+        for objects in objects.chunks(INSERTED_AT_ONCE) {
+            let tuples = (0..objects.len())
+                .map(|row| format!("({})", placeholders(row * 5 + 1, 5)))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let mut query = sqlx::query(AssertSqlSafe(format!(
+                "INSERT INTO outbox (id, kind, object_id, rev, created_at) VALUES {tuples}"
+            )));
+            for (object_id, rev) in objects {
+                let id = time_ordered_id(self.now_us);
+                query = query
+                    .bind(id.clone())
+                    .bind(kind.as_str())
+                    .bind(object_id.clone())
+                    .bind(signed(rev.get()))
+                    .bind(signed(self.now_us));
+                self.outbox.push(id);
+            }
+            query.execute(self.connection()).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Store {
@@ -139,11 +172,15 @@ impl Store {
     }
 
     async fn any_pending(&self, ids: &[String]) -> Result<bool, StoreError> {
-        for id in ids {
-            let row = sqlx::query("SELECT id FROM outbox WHERE id = $1")
-                .bind(id.as_str())
-                .fetch_optional(&mut *self.read().await?)
-                .await?;
+        for ids in ids.chunks(ASKED_AT_ONCE) {
+            let places = placeholders(1, ids.len());
+            let mut query = sqlx::query(AssertSqlSafe(format!(
+                "SELECT id FROM outbox WHERE id IN ({places}) LIMIT 1"
+            )));
+            for id in ids {
+                query = query.bind(id.as_str());
+            }
+            let row = query.fetch_optional(&mut *self.read().await?).await?;
             if row.is_some() {
                 return Ok(true);
             }

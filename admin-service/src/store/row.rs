@@ -79,13 +79,13 @@ impl LimitColumns {
 
     /// When the published windows of this row run short.
     pub fn refresh_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
-        let duration = BudgetDuration::parse(self.budget_duration.as_deref()?)?;
+        let duration = BudgetDuration::parse_stored(self.budget_duration.as_deref()?)?;
         duration.refresh_at(self.budget_anchor.unwrap_or(now_us), now_us, rules)
     }
 
     /// When the budget starts anew next, microseconds since the epoch.
     pub fn reset_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
-        let duration = BudgetDuration::parse(self.budget_duration.as_deref()?)?;
+        let duration = BudgetDuration::parse_stored(self.budget_duration.as_deref()?)?;
         let window = duration.window(self.budget_anchor.unwrap_or(now_us), now_us, rules);
         window.next(now_us / 1_000).map(|ms| ms * 1_000)
     }

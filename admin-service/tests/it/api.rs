@@ -2,6 +2,7 @@
 
 mod audit;
 mod authentication;
+mod budgets;
 mod clients;
 mod concurrency;
 mod defaults;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use super::Refusal;
-use crate::error::Wire;
+use crate::error::{Shape, Wire};
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
@@ -275,6 +275,33 @@ impl Refusal {
                 "budget_id",
                 format!("Budget not found: budget_id={id}"),
             ),
+            Self::BudgetExists(id) => {
+                Wire::detail_error(BAD, format!("Budget with id '{id}' already exists."))
+            }
+            Self::BudgetIdMissing => Wire::detail_error(BAD, "budget_id is required"),
+            Self::NoBudgetsNamed => {
+                Wire::detail_error(BAD, "budgets must name at least one budget_id")
+            }
+            Self::BudgetUnknown(id) => {
+                Wire::detail_error(NOT_FOUND, format!("Budget not found: budget_id={id}"))
+            }
+            Self::BudgetOfOrganization(organization) => Wire::detail_error(
+                BAD,
+                format!(
+                    "The budget is that of organization {organization}, which cannot be without one. \
+                     Clear its limits with /budget/update instead."
+                ),
+            ),
+            Self::InDetail(refusal) => {
+                let Wire { status, shape } = refusal.wire();
+                match shape {
+                    Shape::Error { message, .. } => Wire::detail_error(status, raised(&message)),
+                    detail @ Shape::Detail(_) => Wire {
+                        status,
+                        shape: detail,
+                    },
+                }
+            }
             Self::BadKeyStatus => Wire::python(
                 BAD,
                 INVALID,
@@ -391,6 +418,14 @@ impl Refusal {
 fn python_list(items: &[String]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+/// The sentence that [`Wire::python`] put into its dictionary.
+fn raised(message: &str) -> &str {
+    let inner = message
+        .strip_prefix("{'error': ")
+        .and_then(|rest| rest.strip_suffix('}'));
+    inner.map_or(message, |inner| inner.trim_matches(['"', '\'']))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, KeyGenerate, Writes};
 use crate::request::{Body, GENERATE_KEY, Patch};
 use crate::routes::answer::Answer;
+use crate::store::budgets::{self, BudgetRow};
 use crate::store::keys::{self, KeyRow, random_key};
-use crate::store::members::{self, BudgetRow};
 use crate::store::row::{LimitColumns, Object};
 use crate::store::{Change, Tx};
 
@@ -188,7 +188,7 @@ pub(super) async fn budget_of<R: Writes>(
 ) -> Result<Option<BudgetRow>, ApiError> {
     let mut budget = match &key.budget_id {
         Some(id) => {
-            let found = members::lock_budget(tx, id).await?;
+            let found = budgets::lock(tx, id).await?;
             if !by.is_admin() {
                 // The same answer for a row of others and for none, so that ids cannot be tried.
                 let own = by.caller.user_id.as_deref();
@@ -208,14 +208,14 @@ pub(super) async fn budget_of<R: Writes>(
     };
     if let Some(soft) = soft_budget {
         if let Some(row) = &mut budget {
-            members::set_soft_budget(tx, by, row, soft).await?;
+            budgets::set_soft(tx, by, row, soft).await?;
         } else {
             let mut row = BudgetRow {
                 budget_id: uuid::Uuid::new_v4().to_string(),
                 soft_budget: Some(soft),
                 ..BudgetRow::default()
             };
-            members::put_budget(tx, by, &mut row).await?;
+            budgets::put(tx, by, &mut row).await?;
             key.budget_id = Some(row.budget_id.clone());
             budget = Some(row);
         }

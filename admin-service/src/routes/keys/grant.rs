@@ -15,12 +15,12 @@ use crate::domain::temporary_budget;
 use crate::error::{ApiError, Refusal};
 use crate::store::keys::{self, KeyRow};
 use crate::store::row::LimitColumns;
-use crate::store::{Tx, members, teams, users};
+use crate::store::{Tx, budgets, teams, users};
 
 /// A key's limits as they are published: where its own are open, its budget row's.
 async fn limits_of(connection: &mut AnyConnection, key: &KeyRow) -> Result<LimitColumns, ApiError> {
     let shared = match &key.budget_id {
-        Some(id) => members::budget(connection, id).await?,
+        Some(id) => budgets::find(connection, id).await?,
         None => None,
     };
     Ok(key

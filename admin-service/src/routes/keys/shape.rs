@@ -7,8 +7,8 @@ use crate::openapi::schema::{
     ANY, FLAG, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list, one,
 };
 use crate::routes::shape::{self, Times, dollars};
+use crate::store::budgets::BudgetRow;
 use crate::store::keys::KeyRow;
-use crate::store::members::BudgetRow;
 use crate::store::row::Object;
 use crate::store::spend::Spent;
 

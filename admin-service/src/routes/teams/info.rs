@@ -14,7 +14,7 @@ use crate::routes::answer::Answer;
 use crate::routes::keys;
 use crate::routes::shape::{self, Times};
 use crate::store::keys::{Owner, of_owner};
-use crate::store::{members, teams};
+use crate::store::{budgets, members, teams};
 
 /// The answer.
 pub static INFO: Record = Record::new(
@@ -63,7 +63,7 @@ pub async fn info(
     }
     let mut object = shown(&mut connection, &app, &team).await?;
     let shared = match team.metadata.get(SHARED_BUDGET).and_then(Value::as_str) {
-        Some(id) => members::budget(&mut connection, id).await?,
+        Some(id) => budgets::find(&mut connection, id).await?,
         None => None,
     };
     let settings = app.settings();

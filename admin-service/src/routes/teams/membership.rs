@@ -9,7 +9,8 @@ use crate::policy::{Authorized, Writes};
 use crate::request::Patch;
 use crate::routes::keys;
 use crate::store::Tx;
-use crate::store::members::{self, BudgetRow, MemberRow};
+use crate::store::budgets::{self, BudgetRow};
+use crate::store::members::{self, MemberRow};
 use crate::store::teams::TeamRow;
 use crate::store::users::UserRow;
 
@@ -50,17 +51,17 @@ pub(in crate::routes) async fn join<R: Writes>(
             ..BudgetRow::default()
         };
         if let Some(shared) = &shared
-            && let Some(shared) = members::budget(tx.connection(), shared).await?
+            && let Some(shared) = budgets::find(tx.connection(), shared).await?
         {
             row.limits = shared.limits;
         }
         row.limits.max_budget = joining.max_budget.or(row.limits.max_budget);
         keys::window(&mut row.limits, joining.budget_duration.clone(), now_us)?;
-        members::put_budget(tx, by, &mut row).await?;
+        budgets::put(tx, by, &mut row).await?;
         Some(row)
     } else {
         match &shared {
-            Some(id) => members::budget(tx.connection(), id).await?,
+            Some(id) => budgets::find(tx.connection(), id).await?,
             None => None,
         }
     };
@@ -91,7 +92,7 @@ pub(super) async fn share<R: Writes>(
         .and_then(|id| id.as_str())
         .map(str::to_owned);
     let mut row = match &known {
-        Some(id) => members::lock_budget(tx, id).await?.unwrap_or_default(),
+        Some(id) => budgets::lock(tx, id).await?.unwrap_or_default(),
         None => BudgetRow::default(),
     };
     if row.budget_id.is_empty() {
@@ -102,7 +103,7 @@ pub(super) async fn share<R: Writes>(
     limits.rpm_limit.clone().apply(&mut row.limits.rpm_limit);
     limits.tpm_limit.clone().apply(&mut row.limits.tpm_limit);
     keys::window(&mut row.limits, limits.budget_duration.clone(), now_us)?;
-    members::put_budget(tx, by, &mut row).await?;
+    budgets::put(tx, by, &mut row).await?;
     team.metadata
         .insert(SHARED_BUDGET.into(), row.budget_id.clone().into());
     let refresh_at = row.limits.refresh_at(now_us, &app.settings().windows);

@@ -83,7 +83,7 @@ fn window(row: &AnyRow, now_us: u64, rules: &WindowRules) -> Result<BudgetWindow
     let Some(text) = row.try_get::<Option<String>, _>("budget_duration")? else {
         return Ok(BudgetWindow::Lifetime);
     };
-    let duration = BudgetDuration::parse(&text)
+    let duration = BudgetDuration::parse_stored(&text)
         .ok_or_else(|| StoreError::Corrupt(format!("budget_duration = {text:?}")))?;
     let anchor_us = number(row, "budget_anchor")?.unwrap_or(0);
     Ok(duration.window(anchor_us, now_us, rules))

@@ -113,7 +113,7 @@ fn window(row: &AnyRow, from_ms: u64, rules: &WindowRules) -> Result<BudgetWindo
     let Some(text) = row.try_get::<Option<String>, _>("budget_duration")? else {
         return Ok(BudgetWindow::Lifetime);
     };
-    let duration = BudgetDuration::parse(&text)
+    let duration = BudgetDuration::parse_stored(&text)
         .ok_or_else(|| StoreError::Corrupt(format!("budget_duration = {text:?}")))?;
     let anchor_us = row
         .try_get::<Option<i64>, _>("budget_anchor")?

@@ -29,6 +29,12 @@ POST /team/update 401 401 200 401 403 403 403 200
 POST /team/delete 401 401 200 401 401 401 403 200
 POST /team/member_add 401 401 200 401 403 403 403 200
 GET /team/info 401 401 200 403 200 403 200 200
+POST /budget/new 401 401 200 401 401 401 403 200
+POST /budget/update 401 401 200 401 401 401 403 200
+POST /budget/delete 401 401 200 401 401 401 403 200
+POST /budget/info 401 401 200 401 401 401 403 200
+GET /budget/list 401 401 200 401 401 401 200 200
+GET /budget/settings 401 401 200 401 401 401 200 200
 GET /spend/logs 401 401 200 200 200 200 200 200
 GET /health 401 401 200 200 200 200 200 200
 GET /health/backlog 401 401 200 200 200 200 200 200
@@ -48,6 +54,7 @@ struct Target {
     team: String,
     /// A user to delete.
     spare: String,
+    budget: String,
 }
 
 impl Target {
@@ -66,6 +73,10 @@ impl Target {
             key: key["token"].clone(),
             team: text(&team, "team_id").to_owned(),
             spare: text(&spare, "user_id").to_owned(),
+            budget: {
+                let budget = master.post("/budget/new", json!({})).await.ok();
+                text(&budget, "budget_id").to_owned()
+            },
         }
     }
 
@@ -75,13 +86,14 @@ impl Target {
             key,
             team,
             spare,
+            budget,
         } = self;
         let body = match path {
             "/key/generate" => json!({ "user_id": user }),
             "/key/update" => json!({"key": key, "metadata": {"a": 1}}),
             "/key/delete" => json!({ "keys": [key] }),
             "/key/block" | "/key/unblock" => json!({ "key": key }),
-            "/user/new" | "/team/new" => json!({}),
+            "/user/new" | "/team/new" | "/budget/new" => json!({}),
             "/user/update" => json!({"user_id": spare, "metadata": {"a": 1}}),
             "/user/delete" => json!({ "user_ids": [spare] }),
             "/team/update" => json!({"team_id": team, "metadata": {"a": 1}}),
@@ -89,12 +101,16 @@ impl Target {
             "/team/member_add" => {
                 json!({"team_id": team, "member": {"role": "user", "user_id": spare}})
             }
+            "/budget/update" => json!({ "budget_id": budget }),
+            "/budget/delete" => json!({ "id": budget }),
+            "/budget/info" => json!({ "budgets": [budget] }),
             _ => Value::Null,
         };
         let query = match path {
             "/key/info" => format!("?key={}", key.as_str().unwrap()),
             "/key/list" | "/user/info" => format!("?user_id={user}"),
             "/team/info" => format!("?team_id={team}"),
+            "/budget/settings" => format!("?budget_id={budget}"),
             _ => String::new(),
         };
         let method = Method::from_bytes(method.as_bytes()).unwrap();
