@@ -22,12 +22,13 @@ end
 local not_after=tonumber(ARGV[5])
 if not_after>0 and now>not_after then return {'late',now} end
 
+-- A record that is not there has revision 0, which no record has.
+local ABSENT='0000000000000000'
 local ready=got[2]
 if not ready or string.sub(ready,1,5)~=ARGV[3] then return {'not_ready'} end
 local stale=string.sub(ready,7,22)~=ARGV[4]
 for i=1,R do
-  local record=got[2+i]
-  if not record or string.sub(record,1,16)~=ARGV[11+i] then stale=true end
+  if string.sub(got[2+i] or ABSENT,1,16)~=ARGV[11+i] then stale=true end
 end
 if stale then
   local out={'stale',now,ready}

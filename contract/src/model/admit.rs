@@ -3,6 +3,7 @@
 use super::rate_window::Entry;
 use super::scope::{Need, Scope};
 use super::{Held, HeldScope, Model, Reservation};
+use crate::id::Rev;
 use crate::limits::{LimitKind, Limits};
 use crate::records::Ready;
 use crate::redis_key;
@@ -47,7 +48,9 @@ impl Model {
         let stored = |id| self.values.get(&redis_key::record(call.partition, id));
         let is_current = ready.catalogue == call.catalogue
             && call.records.iter().all(|(id, rev)| {
-                stored(id).is_some_and(|value| value.starts_with(rev.to_string().as_bytes()))
+                stored(id).map_or(*rev == Rev::default(), |value| {
+                    value.starts_with(rev.to_string().as_bytes())
+                })
             });
         (!is_current).then(|| AdmitAnswer::Stale {
             now_ms,

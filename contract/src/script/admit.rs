@@ -28,7 +28,7 @@ pub struct Admit<'a> {
     pub travel_ms: u64,
     /// Catalogue revision the request was evaluated with.
     pub catalogue: Rev,
-    /// Revisions of the records it was evaluated with.
+    /// Revisions of the records it was evaluated with; zero for one that must not be there.
     pub records: &'a [(RecordId, Rev)],
     /// Scopes, in the order in which a denial is looked for.
     pub scopes: &'a [ScopeLimits<'a>],

@@ -1,9 +1,10 @@
 //! What comes before, between and around the limits.
 
+use contract::id::{CustomerId, OrganizationId};
 use contract::limits::{LimitKind, Limits};
 use contract::money::NanoUsd;
 use contract::records::Ready;
-use contract::redis_key;
+use contract::redis_key::{self, RecordId};
 use contract::script::{Admit, AdmitAnswer, Put, Remaining};
 use contract::window::BudgetWindow;
 
@@ -100,6 +101,69 @@ on_both_ledgers! {
         let (old, new) = (b"0000000000000007{}".to_vec(), b"0000000000000008{}".to_vec());
         assert_eq!(book.ledger.admit(&call), stale(vec![Some(old), Some(new)]));
         assert_eq!(book.figures(&scopes[0]).in_flight, 1);
+    }
+
+    fn a_record_that_must_not_be_there_is_not_missed(book) {
+        let scopes = [key_scope(rpm(9))];
+        let named = scopes.each_ref().map(Scoped::with_limits);
+        let absent = scopes.clone().map(|scope| (scope.id, rev(0)));
+        let call = Admit { records: &absent, ..book.admission(1, 0, 0, &named) };
+        assert!(matches!(book.ledger.admit(&call), AdmitAnswer::Admitted { .. }));
+        book.ledger.put(&Put { values: &values("0000000000000001", &scopes) });
+        let call = Admit { records: &absent, ..book.admission(2, 0, 0, &named) };
+        let now = vec![Some(b"0000000000000001{}".to_vec())];
+        let stale = AdmitAnswer::Stale { now_ms: START, ready: marker(), records: now };
+        assert_eq!(book.ledger.admit(&call), stale);
+        assert_eq!(book.figures(&scopes[0]).in_flight, 1);
+    }
+
+    fn many_scopes_are_reserved_and_settled_together_or_not_at_all(book) {
+        let key = key_scope(Limits { rpm: Some(9), ..budget(1_000, BudgetWindow::Lifetime) });
+        let part = |id: RecordId, limits: Limits| Scoped { id, limits };
+        let day = BudgetWindow::Fixed { anchor_ms: START, every_ms: 86_400_000 };
+        let mut scopes = vec![
+            key.clone(),
+            part(key.id.window("1h"), budget(500, BudgetWindow::Fixed { anchor_ms: START, every_ms: 3_600_000 })),
+            part(key.id.window("1d"), budget(900, day.clone())),
+            part(key.id.of_model("gpt-*"), rpm(5)),
+            user_scope(tpm(1_000)),
+            team_scope(parallel(5)),
+            part(RecordId::organization(&OrganizationId::new("o")), budget(800, day)),
+            part(RecordId::customer(&CustomerId::new("c")), rpm(6)),
+            part(RecordId::tag("prod"), rpm(7)),
+            part(RecordId::tag("eu"), budget(700, BudgetWindow::Lifetime)),
+            part(RecordId::model("gpt-4o"), tpm(2_000)),
+            part(RecordId::proxy(), budget(2_000, BudgetWindow::Lifetime)),
+        ];
+        for number in 1..=3 {
+            book.must_admit(number, 100, 150, &scopes);
+        }
+        for scope in &scopes {
+            let figures = book.figures(scope);
+            assert_eq!((figures.in_flight, figures.held), (3, 450), "{:?}", scope.id);
+        }
+        let AdmitAnswer::Denied { denial, .. } = book.admit(4, 100, 150, &scopes) else { panic!() };
+        assert_eq!((denial.scope, denial.kind, denial.used), (1, LimitKind::Budget, 450));
+        book.settle(1, 90, 20, &scopes);
+        book.must_admit(4, 100, 150, &scopes);
+        book.settle(2, 90, 20, &scopes);
+        book.pass(3_600_000);
+        book.settle(3, 90, 20, &scopes);
+        // The hour is over: what is settled now counts in the new one alone.
+        assert_eq!(book.figures(&scopes[1]).spent, 20);
+        for scope in [&scopes[0], &scopes[2], &scopes[6], &scopes[9], &scopes[11]] {
+            assert_eq!(book.figures(scope).spent, 60, "{:?}", scope.id);
+        }
+        // Each of them alone refuses, and burns nothing elsewhere.
+        let before = scopes.iter().map(|scope| book.figures(scope)).collect::<Vec<_>>();
+        for (number, at) in (10..).zip(0..scopes.len()) {
+            let open = std::mem::replace(&mut scopes[at].limits, rpm(0));
+            let AdmitAnswer::Denied { denial, .. } = book.admit(number, 1, 1, &scopes) else { panic!() };
+            assert_eq!((denial.scope, denial.kind), (at, LimitKind::Rpm));
+            scopes[at].limits = open;
+        }
+        let after = scopes.iter().map(|scope| book.figures(scope)).collect::<Vec<_>>();
+        assert_eq!(before, after);
     }
 
     fn another_catalogue_is_stale(book) {

@@ -145,6 +145,12 @@ const MUTANTS: &[Mutant] = &[
         "then end",
     ),
     mutant(
+        "an absent record is as good as any",
+        Script::Admit,
+        "got[2+i] or ABSENT",
+        "got[2+i] or ARGV[11+i]",
+    ),
+    mutant(
         "slots open at once after a wipe",
         Script::Admit,
         "now<full",

@@ -7,6 +7,7 @@
 mod admit;
 mod answer;
 mod auth;
+mod bound;
 mod denied;
 mod flow;
 mod limit_headers;
@@ -15,6 +16,7 @@ mod lookup;
 mod model_list;
 mod model_lookup;
 mod models;
+mod named;
 mod need;
 mod refusal;
 mod reply;

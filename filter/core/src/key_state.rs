@@ -1,54 +1,21 @@
 //! A virtual key as the worker knows it: its records at the revisions they were read at, and the scopes that follow from them.
 //!
-//! Decides which scopes bind a request and with which limits. Whether the state still holds is Redis's to say (`admit` compares revisions);
+//! Decides which objects a key belongs to. Whether the state still holds is Redis's to say (`admit` compares revisions);
 //! what it allows is left to the static check. Failure stance: records that do not fit together are no key state.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use contract::id::Rev;
-use contract::limits::Limits;
-use contract::money::NanoUsd;
 use contract::records::{
-    IndexEntry, KeyRecord, MemberRecord, Record, TeamRecord, UserRecord, Versioned,
+    IndexEntry, KeyRecord, MemberRecord, OrganizationRecord, Record, TeamRecord, UserRecord,
+    Versioned,
 };
 use contract::redis_key::{Partition, RecordId};
-use contract::script::{ScopeLimits, ScopeWindow};
 use contract::virtual_key::KeyHash;
 
 use crate::clock::Now;
-
-/// Whose limits a scope carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScopeKind {
-    Key,
-    User,
-    Team,
-    Member,
-}
-
-/// One scope of a key, in the order in which a denial is looked for.
-#[derive(Debug)]
-pub(crate) struct Scope {
-    pub kind: ScopeKind,
-    pub id: RecordId,
-    /// As `admit` gets them.
-    pub limits: Limits,
-    /// Whether the budget among them binds this key. One that does not is sent as the largest there is: the scope's spend goes on in the
-    /// same window, whichever of the owner's keys was used last.
-    pub budget_binds: bool,
-}
-
-impl Scope {
-    fn new(kind: ScopeKind, id: RecordId, limits: &Limits) -> Self {
-        Self {
-            kind,
-            id,
-            limits: limits.clone(),
-            budget_binds: limits.budget.is_some(),
-        }
-    }
-}
+use crate::scopes::{KeyScopes, Object, ScopeKind};
 
 /// An owner that a key cannot do without and that was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +23,7 @@ pub(crate) enum Gone {
     User,
     Team,
     Member,
+    Organization,
 }
 
 /// Everything about a key that does not change until a revision does.
@@ -66,12 +34,13 @@ pub(crate) struct KeyState {
     /// Redis time from which the hash is no longer valid.
     pub until_ms: Option<u64>,
     /// As `admit` compares them, in the index entry's order.
-    pub revs: Vec<(RecordId, Rev)>,
+    pub revs: Rc<[(RecordId, Rev)]>,
     pub key: KeyRecord,
     pub user: Option<UserRecord>,
     pub team: Option<TeamRecord>,
+    pub organization: Option<OrganizationRecord>,
     pub gone: Option<Gone>,
-    pub scopes: Vec<Scope>,
+    pub scopes: KeyScopes,
     member: Option<MemberRecord>,
     user_budget_binds_team_keys: bool,
     /// When Redis last confirmed it.
@@ -125,10 +94,17 @@ impl KeyState {
                 .is_none_or(|team| key.team.as_ref() == Some(&team.id))
             && parts.member.as_ref().is_none_or(|member| {
                 key.team.as_ref() == Some(&member.team) && key.user.as_ref() == Some(&member.user)
-            });
+            })
+            && parts
+                .organization
+                .as_ref()
+                .is_none_or(|organization| key.organization.as_ref() == Some(&organization.id));
         let lacks_team =
             key.team.is_some() && parts.team.is_none() && parts.gone != Some(Gone::Team);
-        if !fits || lacks_team || parts.twice {
+        let lacks_organization = key.organization.is_some()
+            && parts.organization.is_none()
+            && parts.gone != Some(Gone::Organization);
+        if !fits || lacks_team || lacks_organization || parts.twice {
             return Built::Inconsistent;
         }
         let mut state = Self {
@@ -139,8 +115,9 @@ impl KeyState {
             key,
             user: parts.user,
             team: parts.team,
+            organization: parts.organization,
             gone: parts.gone,
-            scopes: Vec::new(),
+            scopes: KeyScopes::of(entry.home, []),
             member: parts.member,
             user_budget_binds_team_keys,
             confirmed: Cell::new(now),
@@ -158,12 +135,13 @@ impl KeyState {
             hash: self.hash,
             home: self.home,
             until_ms: self.until_ms,
-            revs: self.revs.clone(),
+            revs: Rc::clone(&self.revs),
             key: self.key.clone(),
             user: self.user.clone(),
             team: self.team.clone(),
+            organization: self.organization.clone(),
             gone: self.gone,
-            scopes: Vec::new(),
+            scopes: KeyScopes::of(self.home, []),
             member: self.member.clone(),
             user_budget_binds_team_keys,
             confirmed: self.confirmed.clone(),
@@ -172,72 +150,47 @@ impl KeyState {
         Some(state)
     }
 
-    fn scopes_of(&self) -> Vec<Scope> {
-        let key = RecordId::key(&self.key.id);
-        let mut scopes = vec![Scope::new(ScopeKind::Key, key, &self.key.limits)];
-        if let Some(user) = &self.user {
-            let mut scope = Scope::new(ScopeKind::User, RecordId::user(&user.id), &user.limits);
-            if self.key.team.is_some() && !self.user_budget_binds_team_keys {
-                scope.budget_binds = false;
-                if let Some(budget) = &mut scope.limits.budget {
-                    budget.max = NanoUsd::MAX;
-                }
-            }
-            scopes.push(scope);
-        }
-        if let Some(team) = &self.team {
-            scopes.push(Scope::new(
-                ScopeKind::Team,
-                RecordId::team(&team.id),
-                &team.limits,
-            ));
-        }
-        if let Some(member) = &self.member {
+    fn scopes_of(&self) -> KeyScopes {
+        let object = |kind, id, limits, binds| Object {
+            kind,
+            subject: "",
+            id,
+            limits,
+            binds,
+        };
+        let binds = self.key.team.is_none() || self.user_budget_binds_team_keys;
+        let key = object(
+            ScopeKind::Key,
+            RecordId::key(&self.key.id),
+            &self.key.limits,
+            true,
+        );
+        let user = self.user.as_ref().map(|user| {
+            let id = RecordId::user(&user.id);
+            object(ScopeKind::User, id, &user.limits, binds)
+        });
+        let team = self.team.as_ref().map(|team| {
+            let id = RecordId::team(&team.id);
+            object(ScopeKind::Team, id, &team.limits, true)
+        });
+        let member = self.member.as_ref().map(|member| {
             let id = RecordId::member(&member.team, &member.user);
-            scopes.push(Scope::new(ScopeKind::Member, id, &member.limits));
-        }
-        scopes
+            object(ScopeKind::Member, id, &member.limits, true)
+        });
+        let organization = self.organization.as_ref().map(|organization| {
+            let id = RecordId::organization(&organization.id);
+            object(ScopeKind::Organization, id, &organization.limits, true)
+        });
+        let owners = [user, team, member, organization];
+        KeyScopes::of(
+            self.home,
+            [key].into_iter().chain(owners.into_iter().flatten()),
+        )
     }
 
-    /// The scopes as `admit` and `renew` take them.
-    pub(crate) fn limits(&self) -> Vec<ScopeLimits<'_>> {
-        self.scopes
-            .iter()
-            .map(|scope| ScopeLimits {
-                id: &scope.id,
-                limits: &scope.limits,
-            })
-            .collect()
-    }
-
-    /// The scopes as `settle` takes them.
-    pub(crate) fn windows(&self) -> Vec<ScopeWindow<'_>> {
-        self.scopes
-            .iter()
-            .map(|scope| ScopeWindow {
-                id: &scope.id,
-                window: scope.limits.budget.as_ref().map(|budget| &budget.window),
-            })
-            .collect()
-    }
-
-    /// Whether any scope limits money.
-    pub(crate) fn has_budget(&self) -> bool {
-        self.scopes.iter().any(|scope| scope.budget_binds)
-    }
-
-    /// Whether a scope limits requests in flight.
-    pub(crate) fn limits_parallel(&self) -> bool {
-        let mut scopes = self.scopes.iter();
-        scopes.any(|scope| scope.limits.parallel.is_some())
-    }
-
-    /// The lowest token limit of any scope.
-    pub(crate) fn tightest_tpm(&self) -> Option<u64> {
-        self.scopes
-            .iter()
-            .filter_map(|scope| scope.limits.tpm)
-            .min()
+    /// The models that this user's keys may call in this team; empty: all of the team's.
+    pub(crate) fn member_models(&self) -> &[String] {
+        self.member.as_ref().map_or(&[], |member| &member.models)
     }
 }
 
@@ -248,6 +201,7 @@ struct Parts {
     user: Option<UserRecord>,
     team: Option<TeamRecord>,
     member: Option<MemberRecord>,
+    organization: Option<OrganizationRecord>,
     gone: Option<Gone>,
     twice: bool,
 }
@@ -259,7 +213,9 @@ impl Parts {
             Record::User(user) => self.twice |= self.user.replace(user).is_some(),
             Record::Team(team) => self.twice |= self.team.replace(team).is_some(),
             Record::Member(member) => self.twice |= self.member.replace(member).is_some(),
-            Record::Organization(_) => {}
+            Record::Organization(organization) => {
+                self.twice |= self.organization.replace(organization).is_some();
+            }
             // No entry names one.
             Record::Customer(_) => self.twice = true,
             // The name says what it was.
@@ -267,6 +223,7 @@ impl Parts {
                 Some(b'u') => self.gone = Some(Gone::User),
                 Some(b't') => self.gone = Some(Gone::Team),
                 Some(b'm') => self.gone = Some(Gone::Member),
+                Some(b'o') => self.gone = Some(Gone::Organization),
                 _ => self.key_deleted = true,
             },
         }

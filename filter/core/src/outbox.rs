@@ -19,7 +19,7 @@ use contract::script::{
 };
 
 use crate::clock::Now;
-use crate::key_state::KeyState;
+use crate::scopes::Scopes;
 
 pub(crate) use batch::{Acknowledgement, Batch, Verdict};
 
@@ -43,7 +43,7 @@ pub(crate) struct Finished {
     pub admitted_ms: u64,
     pub tokens: u64,
     pub cost: NanoUsd,
-    pub key: Rc<KeyState>,
+    pub scopes: Rc<Scopes>,
     pub body: Box<[u8]>,
 }
 
@@ -55,7 +55,10 @@ struct Item {
 
 impl Item {
     fn bytes(&self) -> usize {
-        self.finished.body.len().saturating_add(size_of::<Self>())
+        let Finished { body, scopes, .. } = &self.finished;
+        body.len()
+            .saturating_add(scopes.bytes())
+            .saturating_add(size_of::<Self>())
     }
 }
 
@@ -125,7 +128,7 @@ impl Outbox {
     }
 
     pub(crate) fn settle(&mut self, finished: Finished) {
-        self.urgent |= finished.key.limits_parallel();
+        self.urgent |= finished.scopes.limits_parallel();
         let item = Item {
             finished,
             acknowledged: None,
@@ -187,7 +190,7 @@ impl Outbox {
             return 0;
         }
         let scopes: Vec<Vec<ScopeWindow<'_>>> =
-            items.iter().map(|item| item.key.windows()).collect();
+            items.iter().map(|item| item.scopes.windows()).collect();
         let settlements: Vec<Settlement<'_>> = items
             .iter()
             .zip(&scopes)

@@ -16,7 +16,7 @@ use contract::script::{
 };
 
 use crate::clock::Now;
-use crate::key_state::KeyState;
+use crate::scopes::Scopes;
 
 /// Between the beginnings of two rounds, ms.
 const INTERVAL_MS: u64 = 10_000;
@@ -30,7 +30,7 @@ const COMMANDS: usize = 4;
 /// An admitted request that is not settled yet.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    pub key: Rc<KeyState>,
+    pub scopes: Rc<Scopes>,
     /// Redis time of its admission.
     pub admitted_ms: u64,
     pub tokens: u64,
@@ -185,7 +185,11 @@ impl Renewals {
     ) -> Vec<ReservationId> {
         let items: Vec<(ReservationId, &Reservation, Vec<ScopeLimits<'_>>)> = ids
             .into_iter()
-            .filter_map(|id| self.live.get(&id).map(|live| (id, live, live.key.limits())))
+            .filter_map(|id| {
+                self.live
+                    .get(&id)
+                    .map(|live| (id, live, live.scopes.limits()))
+            })
             .collect();
         let renewals: Vec<Renewal<'_>> = items
             .iter()

@@ -21,6 +21,7 @@ use crate::cache::Generations;
 use crate::catalogue::Catalogue;
 use crate::clock::{Now, RedisClock};
 use crate::config::Config;
+use crate::customers::Customers;
 use crate::effect::{Effect, Level};
 use crate::event::{CallId, StoreFailure};
 use crate::id_source::IdSource;
@@ -40,6 +41,7 @@ const ROOM: usize = 16_384;
 pub struct Worker {
     pub(crate) config: Config,
     pub(crate) catalogue: Catalogue,
+    pub(crate) customers: Customers,
     ids: IdSource,
     /// How many names were made for outboxes.
     names: u64,
@@ -61,6 +63,7 @@ impl Worker {
         let mut worker = Self {
             config,
             catalogue: Catalogue::default(),
+            customers: Customers::default(),
             ids: IdSource::new(seed),
             names: 0,
             clock: RedisClock::default(),
@@ -257,7 +260,7 @@ impl Worker {
 
     /// The request goes upstream: from now on it is renewed, until it is settled.
     pub(crate) fn begin(&mut self, id: ReservationId, reservation: Reservation, now: Now) {
-        self.home(reservation.key.home, now)
+        self.home(reservation.scopes.home, now)
             .renewals
             .begin(id, reservation, now);
     }
@@ -274,7 +277,7 @@ impl Worker {
 
     /// Takes a finished request, to be settled not before `from`.
     pub(crate) fn settle(&mut self, finished: Finished, from: Now, now: Now) {
-        self.home(finished.key.home, now)
+        self.home(finished.scopes.home, now)
             .settle(finished, from, now);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::id::{ReservationId, Rev};
+use contract::id::{CustomerId, ReservationId, Rev};
 use contract::limits::Limits;
 use contract::model::Model;
 use contract::money::NanoUsd;
@@ -212,6 +212,11 @@ impl Driver {
             };
             records.push((policy.id.clone(), rev));
             scopes.push((policy.id.clone(), limits));
+        }
+        // A customer without a record, as it is, or as one that was remembered.
+        if self.rng.one_in(20) {
+            let nobody = RecordId::customer(&CustomerId::new("nobody"));
+            records.push((nobody, rev(self.rng.below(3) / 2)));
         }
         let repeated = if self.rng.one_in(25) {
             self.rng.pick(&self.old).copied()

@@ -29,7 +29,7 @@ pub(crate) fn ask(turn: &mut Turn<'_>, mut admission: Admission, question: Quest
         None => turn.worker.new_id(turn.now),
     };
     admission.request.id = Some(id);
-    let spend = spend_body::reserved(&admission, &question);
+    let spend = spend_body::reserved(&admission, &question, turn.redis_ms());
     let Ok(body) = serde_json::to_vec(&spend) else {
         return turn.refuse(&Refusal::TooMuchAsked);
     };
@@ -71,8 +71,8 @@ fn encoded(turn: &mut Turn<'_>, admission: &Admission, asked: &mut Asked) -> Vec
         not_after_ms,
         travel_ms,
         catalogue,
-        records: &admission.key.revs,
-        scopes: &admission.key.limits(),
+        records: &asked.question.bound.revs,
+        scopes: &asked.question.bound.scopes.limits(),
         tokens: asked.question.need.tokens,
         cost: asked.question.need.cost,
         body: &asked.body,
@@ -88,7 +88,8 @@ fn decoded(
     asked: &Asked,
     reply: &Reply,
 ) -> Result<AdmitAnswer, ScriptError> {
-    let scopes: Vec<ScopeLimits<'_>> = admission.key.limits();
+    let bound = &asked.question.bound;
+    let scopes: Vec<ScopeLimits<'_>> = bound.scopes.limits();
     Admit {
         partition: admission.key.home,
         partitions: 0,
@@ -97,7 +98,7 @@ fn decoded(
         not_after_ms: 0,
         travel_ms: 0,
         catalogue: Rev::default(),
-        records: &admission.key.revs,
+        records: &bound.revs,
         scopes: &scopes,
         tokens: 0,
         cost: asked.question.need.cost,

@@ -77,7 +77,7 @@ fn client_headers(turn: &mut Turn<'_>, answering: &Answering, headers: &Headers)
                 .push(header(&format!("llm_provider-{name}"), value.clone()));
         }
     }
-    limit_headers::set(&answering.key, &answering.remaining, &mut turn.effects);
+    limit_headers::set(&answering.scopes, &answering.remaining, &mut turn.effects);
     turn.effects
         .push(header("x-litellm-call-id", answering.id.to_string()));
     turn.effects.push(header(

@@ -33,7 +33,8 @@ pub(super) fn on_denied(
         LimitKind::Tpm => question.need.tokens,
         LimitKind::Rpm | LimitKind::Parallel => 1,
     };
-    let Some(scope) = key
+    let Some(scope) = question
+        .bound
         .scopes
         .get(denial.scope)
         .map(|scope| ScopeText::of(key, scope))

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use contract::records::{ModelRecord, ProxySettings};
 
+use super::bound::Bound;
 use super::need::Need;
 use super::refusal::{Refusal, Unavailable};
 use super::state::{Admission, Body, Gathering, Lookup, Question, Request, State, Target};
@@ -22,7 +23,9 @@ pub(crate) fn begin(
     end: bool,
     peer: Option<&[u8]>,
 ) -> State {
-    let request = match super::request::read(headers, peer, turn.worker.config()) {
+    let settings = turn.worker.catalogue.settings();
+    let config = turn.worker.config();
+    let request = match super::request::read(headers, peer, config, settings.as_deref()) {
         Ok(request) => request,
         Err(refusal) => return turn.refuse(&refusal),
     };
@@ -191,17 +194,21 @@ pub(super) fn decide(turn: &mut Turn<'_>, admission: Admission) -> State {
 
 /// The model is there: may the key call it, and what does the request need?
 pub(super) fn price(turn: &mut Turn<'_>, admission: Admission, model: Rc<ModelRecord>) -> State {
-    let Admission {
-        api, facts, key, ..
-    } = &admission;
     let Some(settings) = turn.worker.catalogue.settings() else {
         return turn.unavailable(Unavailable::NotReady);
     };
+    let Admission {
+        api, facts, key, ..
+    } = &admission;
     let name = models::resolved(key, admission.model_named());
-    let need = models::check(key, &settings, name, Some(&model))
-        .and_then(|()| Need::of(facts, *api, &model, key, turn.worker.config()));
-    match need {
-        Ok(need) => admit::ask(turn, admission, Question::new(model, need)),
+    let question = models::check(key, &settings, name, Some(&model))
+        .and_then(|()| Bound::of(turn, &admission, &settings, &model))
+        .and_then(|bound| {
+            let need = Need::of(facts, *api, &model, &bound.scopes, turn.worker.config())?;
+            Ok((bound, need))
+        });
+    match question {
+        Ok((bound, need)) => admit::ask(turn, admission, Question::new(model, bound, need)),
         Err(refusal) => refuse_or_reload(turn, admission, &refusal),
     }
 }

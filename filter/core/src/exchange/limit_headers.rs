@@ -5,7 +5,7 @@ use contract::script::Remaining;
 
 use super::limit_text::descriptor;
 use crate::effect::Effect;
-use crate::key_state::{KeyState, ScopeKind};
+use crate::scopes::Scopes;
 
 macro_rules! names {
     ($descriptor:literal, $what:literal) => {
@@ -28,10 +28,6 @@ macro_rules! scope_names {
 
 type Names = [(&'static str, &'static str); 3];
 
-const KEY: Names = scope_names!("api_key");
-const USER: Names = scope_names!("user");
-const TEAM: Names = scope_names!("team");
-const MEMBER: Names = scope_names!("team_member");
 const PLAIN: [(&str, &str); 2] = [
     (
         "x-ratelimit-limit-requests",
@@ -40,25 +36,30 @@ const PLAIN: [(&str, &str); 2] = [
     ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"),
 ];
 
-const fn of(kind: ScopeKind) -> &'static Names {
-    match kind {
-        ScopeKind::Key => &KEY,
-        ScopeKind::User => &USER,
-        ScopeKind::Team => &TEAM,
-        ScopeKind::Member => &MEMBER,
-    }
+macro_rules! by_descriptor {
+    ($($descriptor:literal)*) => {
+        /// The names for a scope's descriptor.
+        fn of(descriptor: &str) -> Option<&'static Names> {
+            match descriptor {
+                $($descriptor => {
+                    const NAMES: Names = scope_names!($descriptor);
+                    Some(&NAMES)
+                })*
+                _ => None,
+            }
+        }
+    };
+}
+
+by_descriptor! {
+    "api_key" "user" "team" "team_member" "organization" "end_user" "tag" "model"
+    "model_per_key" "model_per_user" "model_per_team" "model_per_team_member" "model_per_organization"
+    "model_per_end_user" "model_per_tag"
 }
 
 /// Limit and remaining of a scope by its descriptor, then the plain ones (empty where OpenAI has none). `None` for budgets.
 pub(crate) fn names(scope: &str, kind: LimitKind) -> Option<[&'static str; 4]> {
-    let kinds = [
-        ScopeKind::Key,
-        ScopeKind::User,
-        ScopeKind::Team,
-        ScopeKind::Member,
-    ];
-    let [requests, tokens, parallel] =
-        of(kinds.into_iter().find(|kind| descriptor(*kind) == scope)?);
+    let [requests, tokens, parallel] = of(scope)?;
     let [plain_requests, plain_tokens] = PLAIN;
     let ((limit, remaining), (plain_limit, plain_remaining)) = match kind {
         LimitKind::Rpm => (*requests, plain_requests),
@@ -76,28 +77,47 @@ struct Left {
     remaining: u64,
 }
 
-/// Sets the headers of an admission whose answer was `remaining`, scope by scope.
-pub(crate) fn set(state: &KeyState, remaining: &[Remaining], effects: &mut Vec<Effect>) {
+/// Sets the headers of an admission whose answer was `remaining`, scope by scope. Of several scopes of one name the tightest is shown.
+pub(crate) fn set(scopes: &Scopes, remaining: &[Remaining], effects: &mut Vec<Effect>) {
     let mut tightest: [Option<Left>; 2] = [None; 2];
-    for (scope, remaining) in state.scopes.iter().zip(remaining) {
+    let mut shown: Vec<(&'static str, [Option<Left>; 3])> = Vec::with_capacity(4);
+    for (scope, remaining) in scopes.iter().zip(remaining) {
         let limits = &scope.limits;
         let lefts = [
             left(limits.rpm.map(u64::from), remaining.rpm),
             left(limits.tpm, remaining.tpm),
             left(limits.parallel.map(u64::from), remaining.parallel),
         ];
-        for ((limit, remaining), left) in of(scope.kind).iter().zip(lefts) {
-            pair(limit, remaining, left, effects);
+        if lefts.iter().all(Option::is_none) {
+            continue;
         }
         for (tightest, left) in tightest.iter_mut().zip(lefts) {
-            let tighter = |known: &Left| left.is_some_and(|left| left.remaining < known.remaining);
-            if tightest.as_ref().is_none_or(tighter) {
-                *tightest = left.or(*tightest);
+            *tightest = tighter(*tightest, left);
+        }
+        let name = descriptor(scope);
+        if let Some((_, known)) = shown.iter_mut().find(|(known, _)| *known == name) {
+            for (known, left) in known.iter_mut().zip(lefts) {
+                *known = tighter(*known, left);
             }
+        } else {
+            shown.push((name, lefts));
+        }
+    }
+    for (name, lefts) in shown {
+        for ((limit, remaining), left) in of(name).into_iter().flatten().zip(lefts) {
+            pair(limit, remaining, left, effects);
         }
     }
     for ((limit, remaining), left) in PLAIN.iter().zip(tightest) {
         pair(limit, remaining, left, effects);
+    }
+}
+
+/// The one of which less remains, the first of equals.
+fn tighter(first: Option<Left>, second: Option<Left>) -> Option<Left> {
+    match (first, second) {
+        (Some(first), Some(second)) if second.remaining < first.remaining => Some(second),
+        (first, second) => first.or(second),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use contract::limits::LimitKind;
 
-use crate::key_state::{KeyState, Scope, ScopeKind};
+use crate::key_state::KeyState;
+use crate::scopes::{Part, Scope, ScopeKind};
 
 /// A scope as messages name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,48 +14,123 @@ pub(crate) struct ScopeText {
     pub subject: String,
     /// How a budget's message begins.
     pub over_budget: String,
-    /// Whether a budget's message says `Spend` and `Budget`, as for users.
-    pub as_user: bool,
+    /// What stands before the money spent and the most that may be.
+    pub money: [&'static str; 2],
 }
 
 impl ScopeText {
     pub(crate) fn of(state: &KeyState, scope: &Scope) -> Self {
         let user = || state.key.user.as_ref().map_or("", |id| id.as_str());
         let team = || state.key.team.as_ref().map_or("", |id| id.as_str());
-        let exceeded = "Budget has been exceeded!";
-        let (subject, over_budget) = match scope.kind {
-            ScopeKind::Key => {
-                let alias = state.key.alias.as_deref().unwrap_or("key");
-                let text = format!("{exceeded} Key={alias} ({})", state.key.display);
-                (state.hash.to_string(), text)
-            }
-            ScopeKind::User => (
-                user().to_owned(),
-                format!("ExceededBudget: User={} over budget.", user()),
-            ),
-            ScopeKind::Team => (team().to_owned(), format!("{exceeded} Team={}", team())),
-            ScopeKind::Member => {
-                let text = format!("{exceeded} User={} in Team={}", user(), team());
-                (format!("{}:{}", team(), user()), text)
-            }
+        let organization = || {
+            let id = state.key.organization.as_ref();
+            id.map_or("", |id| id.as_str())
         };
-        let as_user = scope.kind == ScopeKind::User;
+        let subject = match scope.kind {
+            ScopeKind::Key => state.hash.to_string(),
+            ScopeKind::User => user().to_owned(),
+            ScopeKind::Team => team().to_owned(),
+            ScopeKind::Member => format!("{}:{}", team(), user()),
+            ScopeKind::Organization => organization().to_owned(),
+            ScopeKind::EndUser | ScopeKind::Tag | ScopeKind::Model => scope.subject.clone(),
+            ScopeKind::Proxy => "proxy".to_owned(),
+        };
+        let (over_budget, money) = over_budget(state, scope, &subject);
         Self {
-            descriptor: descriptor(scope.kind),
-            subject,
+            descriptor: descriptor(scope),
+            subject: match &scope.part {
+                Part::Model(model) => format!("{subject}:{model}"),
+                Part::Whole | Part::Window(_) => subject,
+            },
             over_budget,
-            as_user,
+            money,
         }
     }
 }
 
-/// LiteLLM's name of a kind of scope.
-pub(crate) const fn descriptor(kind: ScopeKind) -> &'static str {
+/// How LiteLLM says that a budget is used up, and what it calls the two amounts then.
+fn over_budget(state: &KeyState, scope: &Scope, subject: &str) -> (String, [&'static str; 2]) {
+    const COST: [&str; 2] = ["Current cost: ", "Max budget: "];
+    const SPEND: [&str; 2] = ["Spend=", "Budget="];
+    const WINDOW: [&str; 2] = ["Spend=$", "Limit=$"];
+    let name = name(scope.kind);
+    match &scope.part {
+        Part::Whole => {}
+        Part::Window(duration) => {
+            return (
+                format!("ExceededBudget: {name} over {duration} budget."),
+                WINDOW,
+            );
+        }
+        Part::Model(model) => {
+            let whose = match scope.kind {
+                ScopeKind::Key => {
+                    let alias = state.key.alias.as_deref().unwrap_or("None");
+                    format!("LiteLLM Virtual Key: {subject}, key_alias: {alias}")
+                }
+                _ => format!("{name}: {subject}"),
+            };
+            return (format!("{whose}, exceeded budget for model={model}."), COST);
+        }
+    }
+    let exceeded = "Budget has been exceeded!";
+    match scope.kind {
+        ScopeKind::Key => {
+            let alias = state.key.alias.as_deref().unwrap_or("key");
+            let text = format!("{exceeded} Key={alias} ({})", state.key.display);
+            (text, COST)
+        }
+        ScopeKind::Member => {
+            let (team, user) = subject.split_once(':').unwrap_or((subject, ""));
+            let user = state.key.user.as_ref().map_or(user, |id| id.as_str());
+            let team = state.key.team.as_ref().map_or(team, |id| id.as_str());
+            (format!("{exceeded} User={user} in Team={team}"), COST)
+        }
+        ScopeKind::User | ScopeKind::EndUser => (
+            format!("ExceededBudget: {name}={subject} over budget."),
+            SPEND,
+        ),
+        ScopeKind::Proxy => ("ExceededBudget: proxy over budget.".to_owned(), SPEND),
+        ScopeKind::Team | ScopeKind::Organization | ScopeKind::Tag | ScopeKind::Model => {
+            (format!("{exceeded} {name}={subject}"), COST)
+        }
+    }
+}
+
+const fn name(kind: ScopeKind) -> &'static str {
     match kind {
+        ScopeKind::Key => "Key",
+        ScopeKind::User => "User",
+        ScopeKind::Team => "Team",
+        ScopeKind::Member => "TeamMember",
+        ScopeKind::Organization => "Organization",
+        ScopeKind::EndUser => "End User",
+        ScopeKind::Tag => "Tag",
+        ScopeKind::Model => "Model",
+        ScopeKind::Proxy => "Proxy",
+    }
+}
+
+/// LiteLLM's name of a scope; limits for one model have names of their own.
+pub(crate) const fn descriptor(scope: &Scope) -> &'static str {
+    let of_model = matches!(scope.part, Part::Model(_));
+    match scope.kind {
+        ScopeKind::Key if of_model => "model_per_key",
+        ScopeKind::User if of_model => "model_per_user",
+        ScopeKind::Team if of_model => "model_per_team",
+        ScopeKind::Member if of_model => "model_per_team_member",
+        ScopeKind::Organization if of_model => "model_per_organization",
+        ScopeKind::EndUser if of_model => "model_per_end_user",
+        ScopeKind::Tag if of_model => "model_per_tag",
         ScopeKind::Key => "api_key",
         ScopeKind::User => "user",
         ScopeKind::Team => "team",
         ScopeKind::Member => "team_member",
+        ScopeKind::Organization => "organization",
+        ScopeKind::EndUser => "end_user",
+        ScopeKind::Tag => "tag",
+        ScopeKind::Model => "model",
+        ScopeKind::Proxy => "proxy",
     }
 }
 

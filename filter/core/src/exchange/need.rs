@@ -11,8 +11,8 @@ use super::refusal::Refusal;
 use crate::config::{Config, OutputCap};
 use crate::estimate;
 use crate::json_scan::{CapField, RequestFacts};
-use crate::key_state::KeyState;
 use crate::route::Api;
+use crate::scopes::Scopes;
 
 /// What a request reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,11 @@ impl Need {
         facts: &RequestFacts,
         api: Api,
         model: &ModelRecord,
-        key: &KeyState,
+        scopes: &Scopes,
         config: &Config,
     ) -> Result<Self, Refusal> {
         let price = price(model);
-        if price.is_none() && key.has_budget() {
+        if price.is_none() && scopes.has_budget() {
             return Err(Refusal::UnknownPrice {
                 model: model.name.clone(),
             });
@@ -75,7 +75,7 @@ impl Need {
         let each = config
             .default_output_cap
             .min(model.max_output_tokens.unwrap_or(u64::MAX));
-        let quarter = key.tightest_tpm().map_or(u64::MAX, |tpm| tpm / 4);
+        let quarter = scopes.tightest_tpm().map_or(u64::MAX, |tpm| tpm / 4);
         let most = each.saturating_mul(answers).min(quarter).max(least);
         need.with_output(price, most)
     }

@@ -38,6 +38,9 @@ pub(crate) enum Refusal {
     UserBlocked {
         user: String,
     },
+    CustomerBlocked {
+        customer: String,
+    },
     /// An owner without whom the key is none was deleted.
     OwnerGone,
     /// `allowed_routes` lacks the route.
@@ -62,6 +65,8 @@ pub(crate) enum Refusal {
     NoOutputCap {
         field: &'static str,
     },
+    /// The request would count in more scopes than can be.
+    TooManyScopes,
     /// More is asked for than can be counted.
     TooMuchAsked,
     NoModel,
@@ -79,7 +84,10 @@ pub(crate) enum Refusal {
 pub(crate) enum ModelList {
     Key,
     Team,
+    Member,
+    Organization,
     User,
+    Customer,
 }
 
 /// A limit said no.

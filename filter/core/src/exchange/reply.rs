@@ -178,10 +178,18 @@ fn shape(refusal: &Refusal) -> Shape {
             "user_blocked",
             format!("Authentication Error, User={user} is blocked. Update via `/user/unblock` if you're an admin."),
         ),
+        Refusal::CustomerBlocked { customer } => Shape::permission(
+            "auth_error",
+            "customer_blocked",
+            format!(
+                "User blocked from making LLM API Calls. User={}. Unblock it via `/customer/unblock` if you're an admin.",
+                shortened(customer)
+            ),
+        ),
         Refusal::OwnerGone => Shape::credential(
             "auth_error",
             "owner_gone",
-            "Authentication Error, the user, team or membership of this key was deleted.",
+            "Authentication Error, the user, team, membership or organization of this key was deleted.",
         ),
         Refusal::UnknownRoute => {
             Shape::new(404, "not_found_error", "unknown_route", Metric::RefusedRoute, "Not Found".to_owned())
@@ -220,7 +228,10 @@ fn shape(refusal: &Refusal) -> Shape {
             let (kind, reason) = match by {
                 ModelList::Key => ("key_model_access_denied", "model_not_allowed_for_key"),
                 ModelList::Team => ("team_model_access_denied", "model_not_allowed_for_team"),
+                ModelList::Member => ("team_model_access_denied", "model_not_allowed_for_member"),
+                ModelList::Organization => ("org_model_access_denied", "model_not_allowed_for_organization"),
                 ModelList::User => ("user_model_access_denied", "model_not_allowed_for_user"),
+                ModelList::Customer => ("customer_model_access_denied", "model_not_allowed_for_customer"),
             };
             let message = format!(
                 "The requested model '{}' is not available for this API key, or the model name is invalid. Check the models available to you and try again.",
@@ -251,6 +262,11 @@ fn shape(refusal: &Refusal) -> Shape {
             400,
             "too_much_asked",
             "The request asks for more output than can be counted; expected a smaller limit or fewer choices.".to_owned(),
+        ),
+        Refusal::TooManyScopes => Shape::request(
+            400,
+            "too_many_scopes",
+            "The request counts in more limits than can be checked at once; expected fewer tags.".to_owned(),
         ),
         Refusal::NoModel => {
             Shape::request(400, "no_model", "Expected the field 'model' in the request body.".to_owned())

@@ -1,6 +1,7 @@
 //! Reads a request's headers: route, credential, and what must not go upstream. Decides nothing about the key. Bytes throughout: any header may
 //! hold anything.
 
+use contract::records::ProxySettings;
 use contract::virtual_key::VirtualKey;
 
 use crate::config::Config;
@@ -8,6 +9,7 @@ use crate::event::Headers;
 use crate::route::{Route, split_query};
 
 use super::auth;
+use super::named;
 use super::refusal::Refusal;
 use super::state::{Request, Target, ToForward};
 
@@ -29,6 +31,7 @@ pub(super) fn read(
     headers: &Headers,
     peer: Option<&[u8]>,
     config: &Config,
+    settings: Option<&ProxySettings>,
 ) -> Result<Request, Refusal> {
     let value = |wanted: &[u8]| {
         headers
@@ -64,6 +67,7 @@ pub(super) fn read(
         let text = std::str::from_utf8(value(name)?).ok()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
     };
+    let end_user = text(b"x-litellm-customer-id").or_else(|| text(b"x-litellm-end-user-id"));
     let listed = value(b"x-litellm-tags")
         .filter(|tags| tags.len() <= LONGEST_TAGS)
         .and_then(|tags| std::str::from_utf8(tags).ok());
@@ -77,13 +81,19 @@ pub(super) fn read(
             has_length: length.is_some(),
         },
         client_ip: peer.and_then(address),
-        end_user: text(b"x-litellm-customer-id").or_else(|| text(b"x-litellm-end-user-id")),
+        other_headers: if end_user.is_none() {
+            named::kept_headers(headers, settings)
+        } else {
+            Headers::new()
+        },
+        end_user,
         tags: listed
             .into_iter()
             .flat_map(|tags| tags.split(','))
             .map(|tag| tag.trim().to_owned())
             .collect(),
         fresh: false,
+        customer_fresh: false,
         calls: 0,
         waited_ms: 0,
         id: None,

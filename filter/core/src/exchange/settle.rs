@@ -54,7 +54,7 @@ pub(crate) fn settle(turn: &mut Turn<'_>, answering: Answering, whole: bool) {
         admitted_ms: reservation.admitted_ms,
         tokens: charge.usage.total_tokens().min(MAX_TOKENS),
         cost: charge.cost,
-        key: reservation.key,
+        scopes: reservation.scopes,
         body,
     };
     turn.worker

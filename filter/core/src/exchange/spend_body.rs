@@ -6,35 +6,15 @@ use contract::usage::Usage;
 
 use super::state::{Admission, Question};
 
-/// Longest end user's name or tag, in characters.
-const LONGEST_NAME: usize = 256;
-/// Most tags kept.
-const MOST_TAGS: usize = 32;
-
-/// The body with what is reserved.
-pub(crate) fn reserved(admission: &Admission, question: &Question) -> SpendBody {
+/// The body with what is reserved at about `now_ms`, Redis time.
+pub(crate) fn reserved(admission: &Admission, question: &Question, now_ms: u64) -> SpendBody {
     let Admission {
         request,
         api,
         facts,
         key,
     } = admission;
-    let named = [
-        &facts.user,
-        &facts.metadata_user_id,
-        &facts.safety_identifier,
-    ];
-    let end_user = request
-        .end_user
-        .as_ref()
-        .or_else(|| named.into_iter().flatten().find(|name| !name.is_empty()));
-    let mut tags: Vec<String> = Vec::new();
-    for tag in facts.tags.iter().chain(&request.tags) {
-        let tag = shortened(tag);
-        if tags.len() < MOST_TAGS && !tag.is_empty() && !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
+    let bound = &question.bound;
     SpendBody {
         key: key.key.id.clone(),
         hash: key.hash,
@@ -60,12 +40,8 @@ pub(crate) fn reserved(admission: &Admission, question: &Question) -> SpendBody 
         duration_ms: 0,
         response_id: None,
         client_ip: request.client_ip.clone(),
-        end_user: end_user.map(|name| shortened(name)),
-        tags,
-        charged: Vec::new(),
+        end_user: bound.named.end_user.clone(),
+        tags: bound.named.tags.clone(),
+        charged: bound.scopes.charged(now_ms),
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).collect()
 }

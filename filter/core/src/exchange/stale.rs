@@ -12,6 +12,7 @@ use super::lookup;
 use super::refusal::{Refusal, Unavailable};
 use super::state::{Admission, Question, State};
 use super::turn::Turn;
+use crate::customers::Unusable;
 use crate::effect::Effect;
 use crate::key_state::{Built, KeyState, ReadRecord};
 use crate::metric::Metric;
@@ -37,6 +38,12 @@ pub(super) fn on_stale(
             return turn.refuse(&refusal);
         }
     }
+    let key_count = admission.key.revs.len().min(stored.len());
+    let (stored, of_customer) = stored.split_at(key_count);
+    let customer_changed = match reread_customer(turn, &mut admission, &question, of_customer) {
+        Ok(changed) => changed,
+        Err(refusal) => return turn.refuse(&refusal),
+    };
     let records = match reread(turn, &admission.key, stored) {
         Ok(records) => records,
         Err(refusal) => return turn.refuse(&refusal),
@@ -51,7 +58,11 @@ pub(super) fn on_stale(
         return flow::reload(turn, admission);
     }
     if !(1..records.len()).any(changed) {
-        return admit::ask(turn, admission, question);
+        return if customer_changed {
+            flow::decide(turn, admission)
+        } else {
+            admit::ask(turn, admission, question)
+        };
     }
     let entry = IndexEntry {
         home: admission.key.home,
@@ -78,6 +89,30 @@ pub(super) fn on_stale(
         Built::Deleted | Built::Inconsistent => {
             turn.worker.forget_key(&admission.request.hash);
             flow::reload(turn, admission)
+        }
+    }
+}
+
+/// Takes the customer's record; answers whether it is another than the request was evaluated with.
+fn reread_customer(
+    turn: &mut Turn<'_>,
+    admission: &mut Admission,
+    question: &Question,
+    stored: &[Option<Vec<u8>>],
+) -> Result<bool, Refusal> {
+    let Some((id, sent)) = question.bound.customer(admission) else {
+        return Ok(false);
+    };
+    let stored = stored.first().and_then(Option::as_deref);
+    match turn.worker.customers.learn(id, stored, turn.now) {
+        Ok(rev) => {
+            admission.request.customer_fresh = true;
+            Ok(rev != *sent)
+        }
+        Err(Unusable::WentBack) => Err(lookup::went_back(turn)),
+        Err(Unusable::Garbage) => {
+            turn.store_failed();
+            Err(Refusal::Unavailable(Unavailable::Store))
         }
     }
 }

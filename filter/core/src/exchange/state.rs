@@ -9,12 +9,15 @@ use contract::script::{By, Remaining};
 use contract::spend_event::SpendBody;
 use contract::virtual_key::KeyHash;
 
+use super::bound::Bound;
 use super::need::Need;
 use super::turn::Pending;
 use crate::clock::Now;
+use crate::event::Headers;
 use crate::json_scan::{RequestFacts, RequestScan};
 use crate::key_state::KeyState;
 use crate::route::Api;
+use crate::scopes::Scopes;
 use crate::usage::Meter;
 
 /// The stages of an exchange. A transition consumes the stage, so that nothing of it can be used twice.
@@ -43,8 +46,12 @@ pub(crate) struct Request {
     pub client_ip: Option<String>,
     /// The end user whom headers name.
     pub end_user: Option<String>,
+    /// Headers that may name the end user too, as settings say.
+    pub other_headers: Headers,
     /// The tags that headers name.
     pub tags: Vec<String>,
+    /// The customer's record was read for this request, not remembered.
+    pub customer_fresh: bool,
     /// The key's records were read for this request, not remembered.
     pub fresh: bool,
     /// Calls made.
@@ -146,6 +153,7 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Question {
     pub model: Rc<ModelRecord>,
+    pub bound: Bound,
     pub need: Need,
     pub by: By,
     /// Expired reservations were swept already.
@@ -153,9 +161,10 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    pub(crate) fn new(model: Rc<ModelRecord>, need: Need) -> Self {
+    pub(crate) fn new(model: Rc<ModelRecord>, bound: Bound, need: Need) -> Self {
         Self {
             model,
+            bound,
             need,
             by: By::Hash,
             swept: false,
@@ -182,6 +191,7 @@ pub(crate) struct Answering {
     pub home: Partition,
     pub api: Api,
     pub key: Rc<KeyState>,
+    pub scopes: Rc<Scopes>,
     pub model: Rc<ModelRecord>,
     pub need: Need,
     pub spend: SpendBody,

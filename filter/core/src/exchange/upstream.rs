@@ -55,8 +55,9 @@ pub(super) fn send(turn: &mut Turn<'_>, admission: Admission, asked: Asked, sent
         ..
     } = asked;
     let Admission { api, key, .. } = admission;
+    let scopes = question.bound.scopes;
     let reservation = Reservation {
-        key: Rc::clone(&key),
+        scopes: Rc::clone(&scopes),
         admitted_ms,
         tokens: question.need.tokens,
         cost: question.need.cost,
@@ -68,6 +69,7 @@ pub(super) fn send(turn: &mut Turn<'_>, admission: Admission, asked: Asked, sent
         home: key.home,
         api,
         key,
+        scopes,
         model: question.model,
         need: question.need,
         spend,

@@ -98,6 +98,8 @@ pub struct RequestFacts {
     pub safety_identifier: Option<String>,
     /// `metadata.user_id`, where it is a string.
     pub metadata_user_id: Option<String>,
+    /// `litellm_metadata.user`, where it is a string.
+    pub litellm_metadata_user: Option<String>,
     /// Strings of `metadata.tags` and `tags`, where they are arrays.
     pub tags: Vec<String>,
     /// `service_tier`.

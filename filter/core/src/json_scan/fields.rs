@@ -58,6 +58,7 @@ fields! {
     User = "user", "a string of at most 1024 bytes, or null";
     SafetyIdentifier = "safety_identifier", "a string of at most 1024 bytes, or null";
     Metadata = "metadata", "an object or null";
+    LitellmMetadata = "litellm_metadata", "an object or null";
     Tags = "tags", "an array of at most 64 strings of at most 256 bytes each";
     ServiceTier = "service_tier", "a string of at most 32 bytes, or null";
     PreviousResponseId = "previous_response_id", "a string or null";

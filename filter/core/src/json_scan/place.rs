@@ -29,6 +29,8 @@ pub(super) enum Place {
     Audio,
     /// `metadata`.
     Metadata,
+    /// `litellm_metadata`.
+    LitellmMetadata,
     /// `metadata.tags` or `tags`.
     Tags,
     /// `stream_options`.
@@ -74,6 +76,8 @@ pub(super) enum Slot {
     ToolType,
     /// `metadata.user_id`
     MetadataUserId,
+    /// `litellm_metadata.user`
+    LitellmMetadataUser,
     /// `metadata.tags`
     MetadataTags,
     /// A tag.
@@ -140,6 +144,7 @@ impl Place {
             | Self::Raw
             | Self::Tool
             | Self::Metadata
+            | Self::LitellmMetadata
             | Self::StreamOptions => Slot::Skip,
         }
     }
@@ -150,6 +155,7 @@ impl Place {
             (Self::Content | Self::Image | Self::Audio, _) => self.content_member(key),
             (Self::Tool, b"type") => Slot::ToolType,
             (Self::Metadata, b"user_id") => Slot::MetadataUserId,
+            (Self::LitellmMetadata, b"user") => Slot::LitellmMetadataUser,
             (Self::Metadata, b"tags") => Slot::MetadataTags,
             (Self::StreamOptions, b"include_usage") => Slot::IncludeUsage,
             _ => Slot::Skip,

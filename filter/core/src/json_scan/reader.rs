@@ -18,6 +18,7 @@ pub(super) struct Collector {
     pub(super) facts: RequestFacts,
     seen: Seen,
     seen_user_id: bool,
+    seen_litellm_user: bool,
     seen_tags: bool,
     frames: Vec<Frame>,
     // The key before the coming value, its whole length, and what that value is.
@@ -180,6 +181,10 @@ impl Collector {
             (Place::Metadata, Some(Slot::MetadataUserId)) => (
                 std::mem::replace(&mut self.seen_user_id, true),
                 "metadata.user_id",
+            ),
+            (Place::LitellmMetadata, Some(Slot::LitellmMetadataUser)) => (
+                std::mem::replace(&mut self.seen_litellm_user, true),
+                "litellm_metadata.user",
             ),
             (Place::Metadata, Some(Slot::MetadataTags)) => (
                 std::mem::replace(&mut self.seen_tags, true),

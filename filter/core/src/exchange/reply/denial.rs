@@ -88,14 +88,8 @@ fn over_budget(denied: &Denied) -> Shape {
         NanoUsd::saturating(denial.used),
     );
     let needed = NanoUsd::saturating(denied.needed);
-    let mut message = if denied.scope.as_user {
-        format!("{} Spend={used}, Budget={max}", denied.scope.over_budget)
-    } else {
-        format!(
-            "{} Current cost: {used}, Max budget: {max}",
-            denied.scope.over_budget
-        )
-    };
+    let [spend, most] = denied.scope.money;
+    let mut message = format!("{} {spend}{used}, {most}{max}", denied.scope.over_budget);
     message.push_str(". Estimated request cost: ");
     message.push_str(&needed.to_string());
     if let Some(wait) = denial.retry_after_ms {

@@ -43,7 +43,7 @@ fn denied(kind: LimitKind, retry_after_ms: Option<u64>) -> Refusal {
             descriptor: "team",
             subject: "t1".to_owned(),
             over_budget: "Budget has been exceeded! Team=t1".to_owned(),
-            as_user: false,
+            money: ["Current cost: ", "Max budget: "],
         },
         budget_status: 422,
         needed: 20,

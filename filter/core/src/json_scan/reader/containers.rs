@@ -45,9 +45,12 @@ impl Collector {
             }
             Slot::MetadataTags if !object => Place::Tags,
             Slot::IncludeUsage => return Err(include_usage_wrong()),
-            Slot::Skip | Slot::Tool | Slot::MetadataUserId | Slot::MetadataTags | Slot::Tag => {
-                Place::Skip
-            }
+            Slot::Skip
+            | Slot::Tool
+            | Slot::MetadataUserId
+            | Slot::LitellmMetadataUser
+            | Slot::MetadataTags
+            | Slot::Tag => Place::Skip,
             Slot::Content
             | Slot::Message
             | Slot::Id
@@ -95,8 +98,9 @@ impl Collector {
                 Place::Skip
             }
             Field::Metadata if object => Place::Metadata,
+            Field::LitellmMetadata if object => Place::LitellmMetadata,
             Field::Tags if !object => Place::Tags,
-            Field::Metadata | Field::Tags => Place::Skip,
+            Field::Metadata | Field::LitellmMetadata | Field::Tags => Place::Skip,
             Field::Messages
             | Field::Model
             | Field::Stream

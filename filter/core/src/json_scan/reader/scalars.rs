@@ -38,7 +38,9 @@ impl Slot {
     pub(super) const fn worth(self) -> usize {
         match self {
             Self::Top(Field::Model) => MAX_MODEL,
-            Self::Top(Field::User | Field::SafetyIdentifier) | Self::MetadataUserId => MAX_USER,
+            Self::Top(Field::User | Field::SafetyIdentifier)
+            | Self::MetadataUserId
+            | Self::LitellmMetadataUser => MAX_USER,
             Self::Tag => MAX_TAG,
             Self::Top(Field::ServiceTier) | Self::PartType | Self::Detail | Self::ToolType => {
                 MAX_WORD
@@ -101,6 +103,15 @@ impl Collector {
                     },
                 )?);
             }
+            Slot::LitellmMetadataUser => {
+                self.facts.litellm_metadata_user = Some(self.kept(
+                    MAX_USER,
+                    BodyError::Wrong {
+                        field: "litellm_metadata.user",
+                        expected: "a string of at most 1024 bytes",
+                    },
+                )?);
+            }
             Slot::Tag => {
                 let tag = self.kept(MAX_TAG, Field::Tags.wrong())?;
                 if self.facts.tags.len() >= MAX_TAGS {
@@ -149,7 +160,7 @@ impl Collector {
             Field::PreviousResponseId | Field::Conversation | Field::WebSearchOptions => {
                 self.facts.content.hidden = true;
             }
-            Field::Metadata | Field::Tags => {}
+            Field::Metadata | Field::LitellmMetadata | Field::Tags => {}
             Field::Messages
             | Field::Stream
             | Field::StreamOptions
