@@ -34,7 +34,7 @@ pub static USER: Record = Record::with(
     &[
         ("user_id", TEXT),
         ("user_alias user_email user_role sso_user_id", TEXT_OR_NULL),
-        ("blocked", FLAG),
+        ("blocked", FLAG.or_null()),
         ("teams", TEXTS),
         ("models", list(&ANY)),
         ("metadata", OBJECT),

@@ -7,6 +7,7 @@ mod clients;
 mod concurrency;
 mod defaults;
 mod deletion;
+mod document;
 mod grants;
 mod health;
 mod keys;

@@ -319,11 +319,11 @@ impl Refusal {
                 "spend is counted from the requests themselves and cannot be set; leave it out or send 0.",
             ),
 
-            Self::BadDuration => Wire::error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal_server_error",
-                "Invalid duration format",
-            ),
+            Self::BadDuration => {
+                let message =
+                    "Invalid duration format. Use a number and s, m, h, d, w or mo, such as 30d.";
+                Wire::param(BAD, BAD_REQUEST, "duration", message)
+            }
             Self::BadBudgetDuration(text) => {
                 let message = format!(
                     "Invalid budget_duration '{text}'. Use a format like '1h', '24h', '7d', or '30d'."

@@ -7,6 +7,7 @@ use tollkeeper_admin::config::{Config, Environment, Options};
 use tollkeeper_admin::publish::RedisState;
 use tollkeeper_admin::serve::Service;
 
+use super::document;
 use crate::support::database::Database;
 use crate::support::redis::TestRedis;
 
@@ -67,6 +68,7 @@ impl Client {
         body: Option<&str>,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let asked = method.to_string();
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
@@ -81,6 +83,9 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("a body");
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let media = headers.get("content-type");
+        let media = media.map(|media| media.to_str().unwrap());
+        document::check(&asked, path, status.as_u16(), media, &body);
         Answer {
             status,
             headers,

@@ -132,10 +132,10 @@ async fn refused(database: Database) {
     assert_eq!(
         generate(json!({"duration": "abc"})).await,
         error(
-            500,
-            "internal_server_error",
-            None,
-            "Invalid duration format"
+            400,
+            "bad_request_error",
+            Some("duration"),
+            "Invalid duration format. Use a number and s, m, h, d, w or mo, such as 30d."
         )
     );
     assert_eq!(
