@@ -33,13 +33,18 @@ pub fn send(
 
 /// What came of the call that Envoy's current callback is about.
 pub fn outcome(replies: usize, body_size: usize) -> Outcome {
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status");
-    match status.ok().flatten().as_deref() {
-        Some(b"200") => {}
-        Some(b"504") => return Err(StoreFailure::Timeout),
-        _ => return Err(StoreFailure::Unreachable),
+    // The body first: exactly the awaited replies come from Redis alone, and each host call costs as much as reading them.
+    if body_size > 0
+        && let Ok(Some(body)) =
+            hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
+        && let Ok(replies) = resp::decode_all(&body, replies)
+    {
+        return Ok(replies);
     }
-    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size);
-    let body = body.ok().flatten().ok_or(StoreFailure::Malformed)?;
-    resp::decode_all(&body, replies).map_err(|_| StoreFailure::Malformed)
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status");
+    Err(match status.ok().flatten().as_deref() {
+        Some(b"200") => StoreFailure::Malformed,
+        Some(b"504") => StoreFailure::Timeout,
+        _ => StoreFailure::Unreachable,
+    })
 }

@@ -117,7 +117,9 @@ impl Stream {
 
     /// Envoy is done with it: answers to its own calls will not come any more.
     pub fn ended(&mut self, shared: &Shared) {
-        self.step(shared, now(), Callback::Other, Event::Done);
+        if !self.exchange.is_over() {
+            self.step(shared, now(), Callback::Other, Event::Done);
+        }
         let left = shared.alone.get().saturating_sub(self.calls.len());
         shared.alone.set(left);
         self.calls.clear();

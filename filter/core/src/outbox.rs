@@ -45,6 +45,8 @@ pub(crate) struct Finished {
     pub cost: NanoUsd,
     pub scopes: Rc<Scopes>,
     pub body: Box<[u8]>,
+    /// Few slots were left beside the one it frees.
+    pub awaited: bool,
 }
 
 #[derive(Debug)]
@@ -127,8 +129,13 @@ impl Outbox {
         self.urgent || self.waiting() >= FLUSH_AT
     }
 
+    /// Whether somebody may wait for a slot that an unsent item holds.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.urgent
+    }
+
     pub(crate) fn settle(&mut self, finished: Finished) {
-        self.urgent |= finished.scopes.limits_parallel();
+        self.urgent |= finished.awaited;
         let item = Item {
             finished,
             acknowledged: None,

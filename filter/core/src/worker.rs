@@ -3,6 +3,7 @@
 //! Decides when the root context calls Redis and what the answers change. What a request needs is left to the exchange. Failure stance: while
 //! Redis fails nothing new is admitted, and everything owed is kept and repeated until it is acknowledged.
 
+mod carry;
 mod home;
 mod root;
 
@@ -14,6 +15,7 @@ use contract::redis_key::{Partition, RecordId};
 use contract::resp::Reply;
 use contract::virtual_key::KeyHash;
 
+pub(crate) use self::carry::Carried;
 use self::home::Home;
 use self::root::RootCall;
 use crate::breaker::Breaker;
@@ -55,6 +57,8 @@ pub struct Worker {
     shown_backlog: i64,
     shown_live: i64,
     allowance_logged: Option<Now>,
+    /// The root's calls that follow from answers which exchanges brought.
+    owed: Vec<Effect>,
 }
 
 impl Worker {
@@ -76,6 +80,7 @@ impl Worker {
             shown_backlog: 0,
             shown_live: 0,
             allowance_logged: None,
+            owed: Vec::new(),
         };
         // The first partition is known from the start: its first renewal tells Redis's time before any request asks.
         worker.home(Partition(0), now);
@@ -89,7 +94,7 @@ impl Worker {
 
     /// To be called every 50 ms or so, and when [`Worker::wants_flush`]: sends what is due.
     pub fn tick(&mut self, now: Now) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.owed);
         self.give_up_overdue(now, &mut effects);
         let closed = self.breaker.is_closed();
         let probe = self.breaker.probe(now);
@@ -121,11 +126,8 @@ impl Worker {
 
     /// Whether so much waits that it should not wait for the next tick.
     pub fn wants_flush(&self, now: Now) -> bool {
-        self.breaker.is_closed()
-            && self
-                .homes
-                .values()
-                .any(|home| home.can_flush(now) && home.outbox.is_urgent())
+        let urgent = |home: &Home| home.can_flush(now) && home.outbox.is_urgent();
+        !self.owed.is_empty() || (self.breaker.is_closed() && self.homes.values().any(urgent))
     }
 
     /// The home's obligations, made when first needed.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tollkeeper_tests::client::authority;
+use tollkeeper_tests::load::{Load, chat_request};
 use tollkeeper_tests::stack::Stack;
 use tollkeeper_tests::upstream::{Call, most_in_any_window};
 
@@ -232,6 +234,28 @@ fn a_parallel_limit_holds_while_clients_leave_and_gives_every_place_back() -> Re
             assert_eq!(reply?.status, 200);
         }
         assert_eq!(records(stack).most_at_once(&gate), 5);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_connection_with_one_place_that_goes_on_at_once_is_never_told_to_wait() -> Result<()> {
+    shared(async |stack| {
+        let key = stack.key(&json!({"max_parallel_requests": 1})).await?;
+        let envoy = stack.envoys.first().context("an Envoy")?;
+        let address = authority(envoy.url()).parse()?;
+        let bearer = format!("Bearer {key}");
+        for stream in [false, true] {
+            let load = Load {
+                address,
+                request: chat_request(&address, &[("authorization", &bearer)], stream, 256),
+                connections: 1,
+                duration: Duration::from_secs(1),
+            };
+            // Any status but 200 is an error of the run.
+            let answered = load.run().await?.whole_us.len();
+            assert!(answered > 20, "{answered} in a second");
+        }
         Ok(())
     })
 }

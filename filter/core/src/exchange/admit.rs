@@ -39,14 +39,19 @@ pub(crate) fn ask(turn: &mut Turn<'_>, mut admission: Admission, question: Quest
         spend,
         body,
         acknowledged: 0,
+        carried: None,
     });
     if !turn.worker.may_admit(admission.key.home) {
         return without_store(turn, admission, asked, turn.now);
     }
     let commands = encoded(turn, &admission, &mut asked);
-    match turn.call(&mut admission.request, commands, 1) {
+    let replies = asked.replies();
+    match turn.call(&mut admission.request, commands, replies) {
         Ok(pending) => admission.waiting(Step::Admit(asked, pending)),
-        Err(why) => turn.unavailable(why),
+        Err(why) => {
+            turn.drop_carried(&asked);
+            turn.unavailable(why)
+        }
     }
 }
 
@@ -61,7 +66,13 @@ fn encoded(turn: &mut Turn<'_>, admission: &Admission, asked: &mut Asked) -> Vec
         .request
         .lagging
         .unwrap_or(turn.worker.catalogue.rev());
-    let (worker, acknowledged) = turn.worker.settler(admission.key.home, turn.now);
+    let mut commands = Vec::with_capacity(2_048);
+    let home = admission.key.home;
+    if asked.question.bound.scopes.limits_parallel() {
+        let all = asked.question.after_settling;
+        asked.carried = turn.worker.carry(home, all, turn.now, &mut commands);
+    }
+    let (worker, acknowledged) = turn.worker.settler(home, turn.now);
     asked.acknowledged = acknowledged;
     let call = Admit {
         partition: admission.key.home,
@@ -77,9 +88,25 @@ fn encoded(turn: &mut Turn<'_>, admission: &Admission, asked: &mut Asked) -> Vec
         cost: asked.question.need.cost,
         body: &asked.body,
     };
-    let mut commands = Vec::with_capacity(2_048);
     call.encode(asked.question.by, &mut commands);
     commands
+}
+
+impl Asked {
+    /// How many replies the call brings; the admission's is the last.
+    fn replies(&self) -> usize {
+        let carried = self.carried.as_ref().map_or(0, |carried| carried.replies);
+        carried.saturating_add(1)
+    }
+}
+
+impl Turn<'_> {
+    /// What travelled ahead of an admission was not sent, or nobody will hear its answer: it is sent again.
+    fn drop_carried(&mut self, asked: &Asked) {
+        if let Some(carried) = &asked.carried {
+            self.worker.drop_carried(carried.call);
+        }
+    }
 }
 
 /// The reply, read in the light of what was asked.
@@ -115,14 +142,30 @@ pub(crate) fn on_answer(
     pending: Pending,
     outcome: Outcome<'_>,
 ) -> State {
-    let replies = match turn.arrived(&mut admission.request, pending, outcome, 1) {
+    let awaited = asked.replies();
+    let replies = match turn.arrived(&mut admission.request, pending, outcome, awaited) {
         Ok(replies) => replies,
-        // It was never sent.
-        Err(StoreFailure::Dispatch) => return without_store(turn, admission, asked, turn.now),
-        Err(_) => return uncertain(turn, admission, asked, pending),
+        Err(failure) => {
+            turn.drop_carried(&asked);
+            return match failure {
+                // It was never sent.
+                StoreFailure::Dispatch => without_store(turn, admission, asked, turn.now),
+                _ => uncertain(turn, admission, asked, pending),
+            };
+        }
     };
-    let decoded = match replies.first() {
-        Some(reply) => decoded(&admission, &asked, reply),
+    let decoded = match replies.split_last() {
+        Some((reply, settled)) => {
+            if let Some(carried) = &asked.carried {
+                let Turn {
+                    worker,
+                    now,
+                    effects,
+                } = turn;
+                worker.carried(carried.call, settled, *now, effects);
+            }
+            decoded(&admission, &asked, reply)
+        }
         None => Err(ScriptError::Malformed),
     };
     let answer = match decoded {
@@ -287,6 +330,7 @@ fn without_store(
 /// The client left, or Envoy gave up, while the answer was awaited: it may still admit.
 pub(crate) fn abandoned(turn: &mut Turn<'_>, step: &Step, key: &KeyState) {
     if let Step::Admit(asked, _) = step {
+        turn.drop_carried(asked);
         turn.worker.release(key.home, asked.id, turn.now);
         turn.effects.push(Effect::Measure(Metric::Released, 1));
     }

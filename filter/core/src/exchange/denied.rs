@@ -24,6 +24,17 @@ pub(super) fn on_denied(
     if !expired.is_empty() && !question.swept {
         return sweep(turn, admission, question, expired);
     }
+    // Slots that are free already, but whose settlements Redis has not heard of.
+    if denial.kind == LimitKind::Parallel
+        && !question.after_settling
+        && turn.worker.has_unsent(key.home, turn.now)
+    {
+        let question = Question {
+            after_settling: true,
+            ..question
+        };
+        return admit::ask(turn, admission, question);
+    }
     let left = denial.limit.saturating_sub(denial.used);
     if let Some(need) = question.need.shrunk(&question.model, denial.kind, left) {
         return admit::ask(turn, admission, Question { need, ..question });

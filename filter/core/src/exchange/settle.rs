@@ -4,7 +4,7 @@
 //! A provider that failed and delivered nothing costs nothing. A client that left pays for its input and for what it was sent.
 
 use contract::money::NanoUsd;
-use contract::script::MAX_TOKENS;
+use contract::script::{MAX_TOKENS, Remaining};
 use contract::usage::{Metered, Usage};
 
 use super::need::price;
@@ -14,6 +14,7 @@ use crate::effect::Effect;
 use crate::estimate::delivered_tokens;
 use crate::metric::Metric;
 use crate::outbox::Finished;
+use crate::scopes::Scopes;
 use crate::usage::Outcome;
 
 /// What is charged.
@@ -49,6 +50,7 @@ pub(crate) fn settle(turn: &mut Turn<'_>, answering: Answering, whole: bool) {
     spend.response_id = outcome.response_id.map(|id| id.chars().take(256).collect());
     // A body of plain strings and numbers always serialises; should it not, what was reserved is still a body.
     let body = serde_json::to_vec(&spend).map_or(reservation.body, Vec::into_boxed_slice);
+    let awaited = is_awaited(&answering.scopes, &answering.remaining);
     let finished = Finished {
         id: answering.id,
         admitted_ms: reservation.admitted_ms,
@@ -56,9 +58,22 @@ pub(crate) fn settle(turn: &mut Turn<'_>, answering: Answering, whole: bool) {
         cost: charge.cost,
         scopes: reservation.scopes,
         body,
+        awaited,
     };
     turn.worker
         .settle(finished, answering.settle_from, turn.now);
+}
+
+/// Whether somebody may be waiting for the slot: less than a quarter of some scope's slots was left, or nobody knows.
+fn is_awaited(scopes: &Scopes, remaining: &[Remaining]) -> bool {
+    let few = |limit: u64, remaining: u64| remaining.saturating_mul(4) < limit.saturating_add(4);
+    scopes.iter().enumerate().any(|(index, scope)| {
+        let left = remaining.get(index).and_then(|left| left.parallel);
+        scope
+            .limits
+            .parallel
+            .is_some_and(|limit| left.is_none_or(|left| few(limit.into(), left)))
+    })
 }
 
 fn charge(answering: &Answering, outcome: &Outcome, whole: bool) -> Charge {

@@ -19,6 +19,7 @@ use crate::key_state::KeyState;
 use crate::route::Api;
 use crate::scopes::Scopes;
 use crate::usage::Meter;
+use crate::worker::Carried;
 
 /// The stages of an exchange. A transition consumes the stage, so that nothing of it can be used twice.
 #[derive(Debug)]
@@ -158,6 +159,8 @@ pub(crate) struct Question {
     pub by: By,
     /// Expired reservations were swept already.
     pub swept: bool,
+    /// Slots are short: whatever the worker has finished is settled ahead of it.
+    pub after_settling: bool,
 }
 
 impl Question {
@@ -168,6 +171,7 @@ impl Question {
             need,
             by: By::Hash,
             swept: false,
+            after_settling: false,
         }
     }
 }
@@ -182,6 +186,8 @@ pub(crate) struct Asked {
     pub body: Vec<u8>,
     /// Settlements acknowledged when it was sent.
     pub acknowledged: u64,
+    /// The worker's settlements that travel ahead of it.
+    pub carried: Option<Carried>,
 }
 
 /// An admitted request.

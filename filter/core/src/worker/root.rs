@@ -54,6 +54,16 @@ impl<'a> Arrived<'a> {
     }
 }
 
+impl RootCall {
+    pub(super) const fn flush(partition: Partition, batch: Batch, sent: Now) -> Self {
+        Self {
+            partition,
+            sent,
+            what: What::Flush(batch),
+        }
+    }
+}
+
 impl Worker {
     /// Sends what waits for `partition`, unless a flush is under way or was put off.
     pub(super) fn flush(&mut self, partition: Partition, now: Now, effects: &mut Vec<Effect>) {
@@ -79,11 +89,7 @@ impl Worker {
                 call,
                 commands,
                 replies,
-                RootCall {
-                    partition,
-                    sent: now,
-                    what: What::Flush(batch),
-                },
+                RootCall::flush(partition, batch, now),
                 effects,
             );
         }
@@ -153,7 +159,7 @@ impl Worker {
         });
     }
 
-    fn new_call(&mut self) -> CallId {
+    pub(super) fn new_call(&mut self) -> CallId {
         self.next_call = self.next_call.wrapping_add(1);
         CallId(self.next_call)
     }
@@ -246,6 +252,18 @@ impl Worker {
                     self.send_flush(partition, By::Hash, now, effects);
                 }
             }
+        }
+    }
+
+    /// A call that was never made, or of which nobody will hear: its settlements and releases wait again.
+    pub(super) fn unsent(&mut self, call: CallId, root: RootCall) {
+        if let Some(home) = self.homes.get_mut(&root.partition)
+            && let What::Flush(batch) = root.what
+        {
+            if home.flushing == Some(call) {
+                home.flushing = None;
+            }
+            home.outbox.failed(batch);
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod admission;
 mod answers;
+mod carry;
 mod failures;
 mod hostile;
 mod random;
