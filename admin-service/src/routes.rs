@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod budgets;
+pub mod customers;
 pub mod health;
 pub mod keys;
 pub(crate) mod shape;

@@ -19,11 +19,14 @@ use tokio::sync::watch;
 
 use crate::config::{Config, ConfigError, FileSource};
 use crate::domain::budget_window::WindowRules;
+use crate::store::customers;
 use crate::store::settings::{self as rows, Rows};
 use crate::store::{Store, StoreError};
 
+mod budgets;
 mod read;
 
+pub use budgets::{CustomerDefault, ProxyBudget};
 pub(crate) use read::take;
 pub use read::{KeyBounds, KeyDefaults, TeamDefaults, UserDefaults};
 
@@ -37,6 +40,10 @@ pub struct Settings {
     pub rev: u64,
     /// What the filter is told about the proxy as a whole; models and access groups are the catalogue's to fill in.
     pub proxy: ProxySettings,
+    /// `max_end_user_budget_id`, `max_end_user_budget`.
+    pub customer_default: CustomerDefault,
+    /// `max_budget`, `budget_duration`.
+    pub proxy_budget: ProxyBudget,
     /// How budget windows are computed.
     pub windows: WindowRules,
     /// `default_key_generate_params`.
@@ -100,6 +107,13 @@ impl Settings {
             settings.windows = rules;
         }
         Ok(settings)
+    }
+
+    /// Whether `other` gives the catalogue, and customers without a budget row, the same.
+    pub fn publishes_as(&self, other: &Self) -> bool {
+        self.proxy == other.proxy
+            && self.customer_default == other.customer_default
+            && self.proxy_budget == other.proxy_budget
     }
 
     /// Puts the proxy-wide flags where the catalogue has their defaults.
@@ -182,7 +196,7 @@ impl Live {
         }
         let before = self.now();
         self.settle(store).await?;
-        if before.proxy != self.now().proxy {
+        if !before.publishes_as(&self.now()) {
             rows::publish_proxy(store).await?;
         }
         Ok(())
@@ -193,6 +207,8 @@ impl Live {
     pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
         let _turn = self.0.turn.lock().await;
         rows::settle_windows(store, &self.file()).await?;
+        // What the file says of customers may have changed since the last start.
+        store.write(&customers::PublishDefaulted).await?;
         self.make(&rows::all(store).await?);
         Ok(())
     }

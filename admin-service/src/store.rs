@@ -18,6 +18,7 @@ use crate::clock::Clock;
 
 pub mod audit;
 pub mod budgets;
+pub mod customers;
 pub mod keys;
 pub mod mail_events;
 pub mod members;

@@ -134,7 +134,6 @@ pub(super) const GENERAL: &[&str] = &[
 /// In `litellm_settings`.
 pub(super) const LITELLM: &[&str] = &[
     "allowed_fails",
-    "budget_duration",
     "budget_exceeded_throttle_percentage",
     "budget_rollover",
     "cache",
@@ -157,9 +156,6 @@ pub(super) const LITELLM: &[&str] = &[
     "fallbacks",
     "json_logs",
     "key_generation_settings",
-    "max_budget",
-    "max_end_user_budget",
-    "max_end_user_budget_id",
     "max_ui_session_budget",
     "max_user_budget",
     "modify_params",

@@ -2,6 +2,8 @@
 
 mod wire;
 
+pub use wire::python_list;
+
 /// A rule that said no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -165,6 +167,19 @@ pub enum Refusal {
     BudgetUnknown(String),
     /// A budget row to delete that an organization cannot be without.
     BudgetOfOrganization(String),
+    /// A customer of this id exists.
+    CustomerExists(String),
+    /// A customer that is not there.
+    CustomerMissing {
+        /// Who.
+        id: String,
+        /// The parameter that named them.
+        param: &'static str,
+    },
+    /// Customers to delete that are not there.
+    CustomersMissing(Vec<String>),
+    /// Limits and a budget row in one request.
+    BudgetNamedAndMade,
     /// What another handler wraps into `error` is raised as `detail` here.
     InDetail(Box<Refusal>),
     /// `status` of `/key/list`.

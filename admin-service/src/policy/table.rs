@@ -70,6 +70,21 @@ policy! {
     /// Reads a budget row for a form.
     BudgetSettings, MANAGE,              [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
+    /// Makes a customer.
+    CustomerNew: Writes, MANAGE,         [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a customer.
+    CustomerUpdate: Writes, MANAGE,      [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes customers.
+    CustomerDelete: Writes, MANAGE,      [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Blocks customers.
+    CustomerBlock: Writes, MANAGE,       [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Unblocks customers.
+    CustomerUnblock: Writes, MANAGE,     [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads a customer.
+    CustomerInfo, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Lists customers.
+    CustomerList, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 

@@ -142,6 +142,7 @@ impl Publisher {
         PublishView {
             store: &self.store,
             rules: &settings.windows,
+            customers: &settings.customer_default,
         }
     }
 

@@ -10,6 +10,7 @@ use super::link::{LinkError, refuse_error};
 use super::reconcile::Known;
 use super::records::{Tag, Values, object_of, revision};
 use super::{PublishError, Publisher};
+use crate::store::customers;
 use crate::store::outbox::Kind;
 use crate::store::publish_state::{Raise, forget_tombstone};
 use crate::store::publish_view::{After, Published};
@@ -124,7 +125,12 @@ impl Publisher {
             Published::Key(key) => (&key.id, key.rev),
             Published::Record(record) => (&record.id, record.rev),
         };
-        let Some((kind, object_id)) = object_of(id.as_str()).filter(|_| rev.get() < old) else {
+        // A customer's name does not lead back to the id: the tombstone is found by it.
+        let named = match object_of(id.as_str()) {
+            None if id.as_str().starts_with("c:") => Some((Kind::Customer, id.as_str().to_owned())),
+            named => named,
+        };
+        let Some((kind, object_id)) = named.filter(|_| rev.get() < old) else {
             return Ok(None);
         };
         let mut values = Values::default();
@@ -160,7 +166,14 @@ impl Publisher {
         let records = self.scan(redis_key::record_pattern()).await?;
         for (key, rev) in self.beyond(&records, known).await? {
             let name = key.split_once(":rec:").map_or("", |(_, name)| name);
-            if let Some((kind, object_id)) = object_of(name) {
+            let named = match object_of(name) {
+                None if name.starts_with("c:") => {
+                    let found = customers::of_record(&mut *self.store.read().await?, name).await?;
+                    Some((Kind::Customer, found.unwrap_or_default()))
+                }
+                named => named,
+            };
+            if let Some((kind, object_id)) = named {
                 self.resolve_record(&key, kind, &object_id, rev).await?;
             }
         }
@@ -229,6 +242,7 @@ impl Publisher {
                 };
                 self.store.write(&raise).await?;
             }
+            None if kind == Kind::Customer => self.resolve_customer(key, rev).await?,
             // Owners without a row have stand-ins, and are reached through keys alone.
             None if kind == Kind::Key => {
                 tracing::warn!(
@@ -238,6 +252,25 @@ impl Publisher {
                 self.revoke(key, rev).await?;
             }
             None => {}
+        }
+        Ok(())
+    }
+
+    /// A customer that the database does not have: the record is made a deletion, and goes when that has served its time.
+    async fn resolve_customer(&self, key: &str, rev: Rev) -> Result<(), PublishError> {
+        let stored = refuse_error(self.link.command(&[b"GET", key.as_bytes()]).await?)?;
+        let record = match stored {
+            Reply::Bulk(Some(bytes)) => Versioned::<Record>::decode(&bytes),
+            _ => None,
+        };
+        if record.is_none_or(|record| record.value != Record::Deleted) {
+            tracing::warn!("Redis has a customer that the database does not have; it is forgotten");
+            return self.revoke(key, rev).await;
+        }
+        let now_us = self.store.clock().now_us();
+        if rev.get() < now_us.saturating_sub(TOMBSTONE_US) {
+            self.remove_all_below(&[key.to_owned()], rev.next(0))
+                .await?;
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 use super::types::{Field, Type};
 
 mod budgets;
+mod customers;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
+pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
 
 /// Requests in a minute or at once: what a limit of the ledger can hold.
 const REQUESTS: Type = Type::Limit(4_294_967_295);

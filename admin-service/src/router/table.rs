@@ -11,6 +11,7 @@ use crate::request::{
 use crate::routes::{health, keys, spend, teams, users};
 
 mod budgets;
+mod customers;
 
 /// All of them.
 pub fn rows() -> Vec<Row> {
@@ -19,6 +20,7 @@ pub fn rows() -> Vec<Row> {
         users(),
         teams(),
         budgets::rows(),
+        customers::rows(),
         spend(),
         service(),
     ]

@@ -4,6 +4,7 @@ use chrono::NaiveTime;
 use contract::money::NanoUsd;
 use serde_json::{Map, Value};
 
+use super::budgets::{CustomerDefault, ProxyBudget};
 use super::{FileSettings, SECTIONS, Settings};
 use crate::config::{ConfigError, Environment, Section};
 use crate::domain::budget_window::{WindowRules, duration_us};
@@ -97,6 +98,8 @@ pub(crate) fn take(
     if let Some(flag) = general.flag("apply_user_budget_to_team_keys")? {
         settings.proxy.apply_user_budget_to_team_keys = flag;
     }
+    settings.customer_default = CustomerDefault::take(litellm)?;
+    settings.proxy_budget = ProxyBudget::take(litellm)?;
     settings.windows = windows(litellm)?;
     settings.key_defaults = key_defaults(litellm)?;
     settings.key_bounds = key_bounds(litellm, warnings)?;

@@ -31,6 +31,8 @@ pub const USERS: &str = "LiteLLM_UserTable";
 pub const TEAMS: &str = "LiteLLM_TeamTable";
 /// LiteLLM's name of the table of organizations.
 pub const ORGANIZATIONS: &str = "LiteLLM_OrganizationTable";
+/// LiteLLM's name of the table of customers.
+pub const CUSTOMERS: &str = "LiteLLM_EndUserTable";
 /// LiteLLM's name of the table of budget rows.
 pub const BUDGETS: &str = "LiteLLM_BudgetTable";
 

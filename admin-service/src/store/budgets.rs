@@ -16,7 +16,7 @@ use crate::policy::{Authorized, Writes};
 
 mod linked;
 
-pub use linked::publish_linked;
+pub use linked::{links, publish_linked};
 
 /// A budget row.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -117,7 +117,11 @@ impl Change for Raise<'_> {
                 "UPDATE organizations SET rev = $1 WHERE rev < $2 AND organization_id = $3",
                 vec![self.object_id.to_owned()],
             ),
-            Kind::Customer | Kind::Catalogue => return Ok(()),
+            Kind::Customer => (
+                "UPDATE customers SET rev = $1 WHERE rev < $2 AND user_id = $3",
+                vec![self.object_id.to_owned()],
+            ),
+            Kind::Catalogue => return Ok(()),
         };
         let mut query = sqlx::query(statement)
             .bind(signed(new.get()))
@@ -160,7 +164,12 @@ impl Change for Forget<'_> {
     type Error = StoreError;
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM tombstones WHERE kind = $1 AND object_id = $2 AND rev = $3")
+        // A customer is named by the record, whose name the tombstone's token is.
+        let statement = match self.kind {
+            Kind::Customer => "DELETE FROM tombstones WHERE kind = $1 AND token = $2 AND rev = $3",
+            _ => "DELETE FROM tombstones WHERE kind = $1 AND object_id = $2 AND rev = $3",
+        };
+        sqlx::query(statement)
             .bind(self.kind.as_str())
             .bind(self.object_id)
             .bind(signed(self.rev.get()))

@@ -16,7 +16,9 @@ use sqlx::{AssertSqlSafe, Row};
 use super::outbox::{Kind, parse_member_object, rev};
 use super::{Store, StoreError};
 use crate::domain::budget_window::WindowRules;
+use crate::settings::CustomerDefault;
 
+mod customers;
 mod owners;
 mod rows;
 mod tombstones;
@@ -96,6 +98,8 @@ pub struct PublishView<'a> {
     pub store: &'a Store,
     /// How budget windows are computed.
     pub rules: &'a WindowRules,
+    /// What customers have who have no budget row.
+    pub customers: &'a CustomerDefault,
 }
 
 impl PublishView<'_> {
@@ -113,7 +117,15 @@ impl PublishView<'_> {
                 let (team, user) = parse_member_object(object_id)?;
                 self.member(&team, &user).await?
             }
-            Kind::Organization | Kind::Customer => None,
+            Kind::Customer => {
+                let rows = self
+                    .customer_rows("WHERE c.user_id = $2", object_id, 1)
+                    .await?;
+                rows.first()
+                    .map(|row| self.read_customer(row))
+                    .transpose()?
+            }
+            Kind::Organization => None,
             Kind::Catalogue => return Ok(None),
         };
         match found {
@@ -191,7 +203,15 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Organization | Kind::Customer | Kind::Catalogue => (Vec::new(), Vec::new()),
+            Kind::Customer => {
+                let rows = self.customer_rows(customers::PAGE, first, limit).await?;
+                let all = rows
+                    .iter()
+                    .map(|row| self.read_customer(row))
+                    .collect::<Result<_, _>>()?;
+                (rows, all)
+            }
+            Kind::Organization | Kind::Catalogue => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {

@@ -43,8 +43,18 @@ const ORGANIZATIONS: &str = "SELECT o.organization_id AS first, '' AS second, o.
      FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
      ORDER BY o.organization_id LIMIT $2";
 
+const CUSTOMERS: &str = "SELECT c.user_id AS first, '' AS second, c.rev, '{}' AS metadata, b.max_budget, \
+     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor \
+     FROM customers c LEFT JOIN budgets b ON b.budget_id = c.budget_id WHERE c.refresh_at <= $1 \
+     ORDER BY c.user_id LIMIT $2";
+
 /// A table: what is due in it, and how a row is moved on. The revision that was read must still be there.
-const TABLES: [(Kind, &str, &str); 5] = [
+const TABLES: [(Kind, &str, &str); 6] = [
+    (
+        Kind::Customer,
+        CUSTOMERS,
+        "UPDATE customers SET rev = $1, refresh_at = $2 WHERE user_id = $3 AND '' = $4 AND rev = $5",
+    ),
     (
         Kind::Key,
         KEYS,
@@ -113,7 +123,14 @@ pub async fn refresh(store: &Store, rules: &WindowRules) -> Result<(), StoreErro
 /// Has every record made anew, the sooner the better: how windows are computed changed.
 pub(super) async fn all_due(tx: &mut Tx) -> Result<(), StoreError> {
     let now_us = tx.now_us();
-    for table in ["virtual_keys", "users", "teams", "team_members"] {
+    for table in [
+        "virtual_keys",
+        "users",
+        "teams",
+        "team_members",
+        "organizations",
+        "customers",
+    ] {
         sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET refresh_at = $1")))
             .bind(signed(now_us))
             .execute(tx.connection())
@@ -126,7 +143,8 @@ async fn until_next(store: &Store) -> Result<Duration, StoreError> {
     let row = sqlx::query(
         "SELECT MIN(at) AS at FROM (SELECT MIN(refresh_at) AS at FROM virtual_keys \
          UNION ALL SELECT MIN(refresh_at) FROM users UNION ALL SELECT MIN(refresh_at) FROM teams \
-         UNION ALL SELECT MIN(refresh_at) FROM team_members UNION ALL SELECT MIN(refresh_at) FROM organizations) AS due",
+         UNION ALL SELECT MIN(refresh_at) FROM team_members UNION ALL SELECT MIN(refresh_at) FROM organizations \
+         UNION ALL SELECT MIN(refresh_at) FROM customers) AS due",
     )
     .fetch_one(&mut *store.read().await?)
     .await?;

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::audit::{self, record};
 use super::outbox::{Kind, rev, signed, unsigned};
-use super::{Change, Store, StoreError, Tx, refresh};
+use super::{Change, Store, StoreError, Tx, customers, refresh};
 use crate::domain::budget_window::WindowRules;
 use crate::policy::{Authorized, Writes};
 use crate::settings::{FileSettings, Settings};
@@ -131,9 +131,10 @@ pub async fn publish(
     after: &Settings,
     windows: WindowRules,
 ) -> Result<(), StoreError> {
-    if before.proxy != after.proxy {
+    if !before.publishes_as(after) {
         let at = rev(signed(rows.rev))?;
         tx.publish(Kind::Catalogue, "settings", at).await?;
+        customers::publish_defaulted(tx).await?;
     }
     hold_windows(tx, rows, windows).await
 }
@@ -198,6 +199,7 @@ impl Change for PublishProxy {
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let at = rev(signed(tx.now_us()))?;
+        customers::publish_defaulted(tx).await?;
         tx.publish(Kind::Catalogue, "settings", at).await
     }
 }

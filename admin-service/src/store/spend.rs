@@ -11,7 +11,7 @@ use contract::redis_key::Partition;
 use contract::usage::Usage;
 
 use super::outbox::Kind;
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, customers};
 use crate::domain::budget_window::WindowRules;
 
 mod daily;
@@ -205,6 +205,7 @@ impl Writes {
     /// Writes all of it.
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
         rows::write(tx, &self.rows).await?;
+        customers::seen(tx, self.rows.iter().map(|row| row.end_user.as_str())).await?;
         daily::add_users(tx, &self.daily_users).await?;
         daily::add_teams(tx, &self.daily_teams).await?;
         scopes::write(tx, &self.scopes).await?;

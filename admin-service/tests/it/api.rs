@@ -5,6 +5,7 @@ mod authentication;
 mod budgets;
 mod clients;
 mod concurrency;
+mod customers;
 mod defaults;
 mod deletion;
 mod document;

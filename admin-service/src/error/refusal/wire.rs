@@ -292,6 +292,30 @@ impl Refusal {
                      Clear its limits with /budget/update instead."
                 ),
             ),
+            Self::CustomerExists(id) => Wire::param(
+                BAD,
+                "bad_request",
+                "user_id",
+                format!("Customer already exists, passed user_id={id}. Please pass a new user_id."),
+            ),
+            Self::CustomerMissing { id, param } => Wire::param(
+                NOT_FOUND,
+                "not_found",
+                param,
+                format!("End User Id={id} does not exist in db"),
+            ),
+            Self::CustomersMissing(ids) => Wire::param(
+                NOT_FOUND,
+                "not_found",
+                "user_ids",
+                format!("End User Id(s)={} do not exist in db", ids.join(", ")),
+            ),
+            Self::BudgetNamedAndMade => Wire::param(
+                BAD,
+                "bad_request",
+                "budget_id",
+                "Set either limits of the customer's own or 'budget_id', not both.",
+            ),
             Self::InDetail(refusal) => {
                 let Wire { status, shape } = refusal.wire();
                 match shape {
@@ -415,7 +439,7 @@ impl Refusal {
 }
 
 /// A list as Python prints it: `['a', 'b']`.
-fn python_list(items: &[String]) -> String {
+pub fn python_list(items: &[String]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
     format!("[{}]", quoted.join(", "))
 }

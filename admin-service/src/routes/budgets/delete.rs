@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::Value;
 
+use super::follow_default;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, BudgetDelete};
@@ -25,6 +26,7 @@ pub async fn delete(
     let done = app
         .store
         .write(&Delete {
+            app: &app,
             by: &by,
             budget_id: &budget_id,
         })
@@ -40,6 +42,7 @@ pub async fn delete(
 }
 
 struct Delete<'a> {
+    app: &'a App,
     by: &'a Authorized<BudgetDelete>,
     budget_id: &'a str,
 }
@@ -57,6 +60,7 @@ impl Change for Delete<'_> {
             return Err(Refusal::BudgetOfOrganization(organization.organization_id).into());
         }
         budgets::delete(tx, self.by, &row).await?;
+        follow_default(tx, self.app, self.budget_id).await?;
         Ok(Some(row))
     }
 }

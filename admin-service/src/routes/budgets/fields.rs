@@ -13,7 +13,6 @@ pub(in crate::routes) enum Counting {
     /// By the calendar.
     Calendar,
     /// From this very moment, as customers' budgets do.
-    #[expect(dead_code, reason = "customers give their budgets so")]
     Now,
 }
 

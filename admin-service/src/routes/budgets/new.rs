@@ -4,11 +4,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 
 use super::fields::{self, Counting};
+use super::follow_default;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, BudgetNew};
 use crate::request::{BUDGET, Body};
 use crate::routes::answer::Answer;
+use crate::routes::keys::PUBLISH_WAIT;
 use crate::routes::shape;
 use crate::store::budgets::{self, BudgetRow};
 use crate::store::{Change, Tx};
@@ -28,12 +30,21 @@ pub async fn new(
     };
     let now_us = app.store.clock().now_us();
     fields::apply(&mut row, &mut body, now_us, Counting::Calendar)?;
-    let done = app.store.write(&New { by: &by, row }).await?;
+    let done = app
+        .store
+        .write(&New {
+            app: &app,
+            by: &by,
+            row,
+        })
+        .await?;
     let shown = shape::budget_row(&done.value, now_us, &app.settings().windows);
-    Ok(Answer::new(shown).ignoring(&ignored))
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
+    Ok(Answer::new(shown).ignoring(&ignored).published(published))
 }
 
 struct New<'a> {
+    app: &'a App,
     by: &'a Authorized<BudgetNew>,
     row: BudgetRow,
 }
@@ -51,6 +62,7 @@ impl Change for New<'_> {
             return Err(Refusal::BudgetExists(row.budget_id).into());
         }
         budgets::put(tx, self.by, &mut row).await?;
+        follow_default(tx, self.app, &row.budget_id).await?;
         Ok(row)
     }
 }

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 
 use super::fields::{self, Counting};
+use super::follow_default;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, BudgetUpdate};
@@ -56,6 +57,7 @@ impl Change for Update<'_> {
         budgets::put(tx, self.by, &mut row).await?;
         let refresh_at = row.limits.refresh_at(now_us, &self.app.settings().windows);
         budgets::publish_linked(tx, &row.budget_id, refresh_at).await?;
+        follow_default(tx, self.app, &row.budget_id).await?;
         Ok(row)
     }
 }

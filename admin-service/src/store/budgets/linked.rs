@@ -4,7 +4,7 @@ use contract::id::Rev;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::store::outbox::{Kind, member_object, rev, signed};
+use crate::store::outbox::{Kind, member_object, rev, signed, unsigned};
 use crate::store::{StoreError, Tx};
 
 /// A table whose rows name a budget row: the kind of its objects, its name, and the columns of its key.
@@ -14,11 +14,16 @@ struct Linked {
     key: &'static str,
 }
 
-const LINKED: [Linked; 3] = [
+const LINKED: [Linked; 4] = [
     Linked {
         kind: Kind::Organization,
         table: "organizations",
         key: "organization_id",
+    },
+    Linked {
+        kind: Kind::Customer,
+        table: "customers",
+        key: "user_id",
     },
     Linked {
         kind: Kind::Key,
@@ -45,6 +50,23 @@ pub async fn publish_linked(
         tx.publish_all(linked.kind, &objects).await?;
     }
     Ok(())
+}
+
+/// How many objects the row limits.
+pub async fn links(tx: &mut Tx, budget_id: &str) -> Result<u64, StoreError> {
+    let counts = LINKED
+        .iter()
+        .map(|linked| {
+            let table = linked.table;
+            format!("(SELECT COUNT(*) FROM {table} WHERE budget_id = $1)")
+        })
+        .collect::<Vec<_>>()
+        .join(" + ");
+    let row = sqlx::query(AssertSqlSafe(format!("SELECT {counts} AS links")))
+        .bind(budget_id.to_owned())
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(unsigned(row.try_get("links")?))
 }
 
 /// Has nobody name the row any more, and those who did published without it. Organizations always have a row: whoever deletes theirs first

@@ -35,6 +35,20 @@ POST /budget/delete 401 401 200 401 401 401 403 200
 POST /budget/info 401 401 200 401 401 401 403 200
 GET /budget/list 401 401 200 401 401 401 200 200
 GET /budget/settings 401 401 200 401 401 401 200 200
+POST /customer/new 401 401 200 401 401 401 403 200
+POST /end_user/new 401 401 200 401 401 401 403 200
+POST /customer/update 401 401 200 401 401 401 403 200
+POST /end_user/update 401 401 200 401 401 401 403 200
+POST /customer/delete 401 401 200 401 401 401 403 200
+POST /end_user/delete 401 401 200 401 401 401 403 200
+POST /customer/block 401 401 200 401 401 401 403 200
+POST /end_user/block 401 401 200 401 401 401 403 200
+POST /customer/unblock 401 401 200 401 401 401 403 200
+POST /end_user/unblock 401 401 200 401 401 401 403 200
+GET /customer/info 401 401 200 401 401 401 200 200
+GET /end_user/info 401 401 200 401 401 401 200 200
+GET /customer/list 401 401 200 401 401 401 200 200
+GET /end_user/list 401 401 200 401 401 401 200 200
 GET /spend/logs 401 401 200 200 200 200 200 200
 GET /health 401 401 200 200 200 200 200 200
 GET /health/backlog 401 401 200 200 200 200 200 200
@@ -55,6 +69,7 @@ struct Target {
     /// A user to delete.
     spare: String,
     budget: String,
+    customer: String,
 }
 
 impl Target {
@@ -68,8 +83,12 @@ impl Target {
             .ok();
         let spare = json!({"auto_create_key": false});
         let spare = master.post("/user/new", spare).await.ok();
+        let customer = uuid::Uuid::new_v4().to_string();
+        let made = json!({ "user_id": customer });
+        master.post("/customer/new", made).await.ok();
         Self {
             user: user.to_owned(),
+            customer,
             key: key["token"].clone(),
             team: text(&team, "team_id").to_owned(),
             spare: text(&spare, "user_id").to_owned(),
@@ -87,6 +106,7 @@ impl Target {
             team,
             spare,
             budget,
+            customer,
         } = self;
         let body = match path {
             "/key/generate" => json!({ "user_id": user }),
@@ -101,6 +121,12 @@ impl Target {
             "/team/member_add" => {
                 json!({"team_id": team, "member": {"role": "user", "user_id": spare}})
             }
+            "/customer/new" | "/end_user/new" => {
+                json!({ "user_id": uuid::Uuid::new_v4().to_string() })
+            }
+            "/customer/update" | "/end_user/update" => json!({ "user_id": customer }),
+            "/customer/delete" | "/end_user/delete" | "/customer/block" | "/end_user/block"
+            | "/customer/unblock" | "/end_user/unblock" => json!({ "user_ids": [customer] }),
             "/budget/update" => json!({ "budget_id": budget }),
             "/budget/delete" => json!({ "id": budget }),
             "/budget/info" => json!({ "budgets": [budget] }),
@@ -110,6 +136,7 @@ impl Target {
             "/key/info" => format!("?key={}", key.as_str().unwrap()),
             "/key/list" | "/user/info" => format!("?user_id={user}"),
             "/team/info" => format!("?team_id={team}"),
+            "/customer/info" | "/end_user/info" => format!("?end_user_id={customer}"),
             "/budget/settings" => format!("?budget_id={budget}"),
             _ => String::new(),
         };
