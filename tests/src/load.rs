@@ -4,8 +4,10 @@
 //! part of every measurement. It understands just enough of HTTP/1.1 to know where an answer starts and ends. A status other than 200 is an
 //! error of the run: a benchmark of refusals would be very fast and mean nothing.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -20,8 +22,8 @@ use crate::clock;
 pub struct Load {
     /// Where to.
     pub address: SocketAddr,
-    /// The request, head and body.
-    pub request: Vec<u8>,
+    /// Requests, head and body, sent in turn. At least one.
+    pub requests: Vec<Vec<u8>>,
     /// Connections, each with one request at a time.
     pub connections: usize,
     /// For how long.
@@ -119,11 +121,13 @@ impl Load {
             let started = clock::now();
             let until = started + self.duration;
             let mut tasks = Vec::with_capacity(self.connections);
+            let requests: Rc<[Vec<u8>]> = self.requests.as_slice().into();
+            let next = Rc::new(Cell::new(0));
             for _ in 0..self.connections {
                 let mut connection = Connection::open(self.address).await?;
-                let request = self.request.clone();
+                let (requests, next) = (Rc::clone(&requests), Rc::clone(&next));
                 tasks.push(tokio::task::spawn_local(async move {
-                    connection.repeat(&request, until).await
+                    connection.repeat(&requests, &next, until).await
                 }));
             }
             let mut measured = Measured::default();
@@ -155,14 +159,27 @@ impl Connection {
         })
     }
 
-    async fn repeat(&mut self, request: &[u8], until: Instant) -> Result<(Vec<u32>, Vec<u32>)> {
+    /// Sends the request whose turn it is, again and again.
+    async fn repeat(
+        &mut self,
+        requests: &[Vec<u8>],
+        next: &Cell<usize>,
+        until: Instant,
+    ) -> Result<(Vec<u32>, Vec<u32>)> {
         let (mut whole, mut first) = (Vec::new(), Vec::new());
         loop {
             let started = clock::now();
             if started >= until {
                 return Ok((whole, first));
             }
-            self.stream.write_all(request).await?;
+            let turn = next.get();
+            next.set(turn.wrapping_add(1));
+            let request = turn
+                .checked_rem(requests.len())
+                .and_then(|turn| requests.get(turn));
+            self.stream
+                .write_all(request.context("nothing to send")?)
+                .await?;
             let head = self.answer().await?;
             whole.push(micros(started, clock::now()));
             first.push(micros(started, head));
@@ -256,7 +273,7 @@ mod tests {
             assert_eq!(request.len() - body, 1024);
             let load = Load {
                 address: upstream.address(),
-                request,
+                requests: vec![request],
                 connections: 4,
                 duration: Duration::from_millis(100),
             };
@@ -273,7 +290,7 @@ mod tests {
         let request = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
         let load = Load {
             address: upstream.address(),
-            request,
+            requests: vec![request],
             connections: 1,
             duration: Duration::from_millis(50),
         };

@@ -5,9 +5,11 @@
 //! report.
 
 mod chart;
+mod growth;
 mod report;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -18,6 +20,7 @@ use tollkeeper_tests::setup;
 use tollkeeper_tests::stack::{Envoy, Options, Stack};
 use tollkeeper_tests::upstream::Remember;
 
+use growth::Keys;
 use report::{Figures, Report, Side};
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +34,9 @@ pub struct Arguments {
     /// Bytes of a request's body.
     #[arg(long, default_value_t = 1024)]
     body: usize,
+    /// Keys of the larger number.
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
     /// Folder of the results; target/bench where it is not said.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -75,13 +81,17 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     options.plain = true;
     let programs =
         tokio::task::spawn_blocking(|| tollkeeper_tests::stack::Programs::build(false)).await??;
-    let stack = Stack::start_built(&options, &programs).await?;
+    let stack = Arc::new(Stack::start_built(&options, &programs).await?);
     // Every kind of limit applies and none is reached.
     let limits = json!({"rpm_limit": 4_000_000_000_u64, "tpm_limit": 4_000_000_000_000_u64, "max_parallel_requests": 100_000, "max_budget": 1_000_000});
     let key = stack.key(&limits).await?;
+    setup::progress(&format!("Making {} keys", arguments.keys));
+    let keys = Keys::make(&stack, &limits, arguments.keys).await?;
     // It is not on the path of a request, and on a small machine its ledger would compete with what is measured.
     stack.admin.process().freeze();
-    let report = measure(&stack, &arguments, &key).await?;
+    let mut report = measure(&stack, &arguments, &key).await?;
+    setup::progress("What must not grow");
+    report.growth = Some(growth::measure(&stack, &keys, arguments.body, arguments.seconds).await?);
     let folder = arguments
         .output
         .clone()
@@ -96,6 +106,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     println!("{}\nResults: {}", report.text(), folder.display());
     // What was measured is of no use to a ledger.
     stack.admin.process().kill().await?;
+    let stack = Arc::into_inner(stack).context("something still uses the stack")?;
     stack.stop().await
 }
 
@@ -180,7 +191,7 @@ async fn load(
     let request = chat_request(&address, headers, case.stream, body);
     let load = Load {
         address,
-        request,
+        requests: vec![request],
         connections: case.connections,
         duration,
     };

@@ -248,7 +248,12 @@ fn a_connection_with_one_place_that_goes_on_at_once_is_never_told_to_wait() -> R
         for stream in [false, true] {
             let load = Load {
                 address,
-                request: chat_request(&address, &[("authorization", &bearer)], stream, 256),
+                requests: vec![chat_request(
+                    &address,
+                    &[("authorization", &bearer)],
+                    stream,
+                    256,
+                )],
                 connections: 1,
                 duration: Duration::from_secs(1),
             };

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::growth::Growth;
 use super::{CASES, Case};
 
 /// Which of the two.
@@ -50,6 +51,8 @@ pub struct Report {
     seconds: u64,
     body: usize,
     figures: BTreeMap<(&'static str, Side), Vec<Figures>>,
+    /// What must not grow, once measured.
+    pub growth: Option<Growth>,
 }
 
 impl Report {
@@ -60,6 +63,7 @@ impl Report {
             seconds,
             body,
             figures: BTreeMap::new(),
+            growth: None,
         }
     }
 
@@ -127,7 +131,7 @@ impl Report {
         let processors = std::thread::available_parallelism().map_or(0, usize::from);
         json!({
             "mode": "strict", "workers": 1, "rounds": self.rounds, "seconds": self.seconds, "body_bytes": self.body,
-            "processors": processors, "cases": cases,
+            "processors": processors, "cases": cases, "growth": self.growth.as_ref().map(Growth::json),
         })
     }
 
@@ -170,6 +174,9 @@ impl Report {
                 plain.redis_commands,
                 governed.redis_commands,
             );
+        }
+        if let Some(growth) = &self.growth {
+            text.push_str(&growth.text());
         }
         text
     }
