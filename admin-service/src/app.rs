@@ -6,6 +6,7 @@ use contract::virtual_key::KeyHash;
 
 use crate::config::Config;
 use crate::publish::Health;
+use crate::router::metrics::Metrics;
 use crate::settings::{Live, Settings};
 use crate::store::Store;
 
@@ -20,6 +21,8 @@ pub struct App {
     pub health: Health,
     /// What may change while the service runs.
     pub live: Live,
+    /// Requests by route and status.
+    pub metrics: Metrics,
     master: KeyHash,
 }
 
@@ -32,6 +35,7 @@ impl App {
             store,
             health,
             live,
+            metrics: Metrics::default(),
             master,
         }
     }

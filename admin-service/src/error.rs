@@ -171,7 +171,8 @@ impl IntoResponse for ApiError {
                 )
                     .into_response()
             }
-            Self::Store(StoreError::Unavailable(why)) => {
+            Self::Store(StoreError::Repeated) => Refusal::IdempotencyPending.wire().into_response(),
+            Self::Store(StoreError::Unavailable(why) | StoreError::Full(why)) => {
                 let id = logged("the database is unavailable", &why);
                 let mut response = internal(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -107,7 +107,13 @@ fn operation(row: &Row) -> Value {
     let in_query = row.query.iter().map(|param| {
         json!({"name": param.name, "in": "query", "required": param.required, "schema": param.schema()})
     });
-    let parameters: Vec<Value> = in_path.chain(in_query).collect();
+    let key = row.creates().then(|| {
+        let schema =
+            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
+        json!({"name": "Idempotency-Key", "in": "header", "required": false, "schema": schema,
+            "description": "the same key and the same request get the same answer, for 24 hours"})
+    });
+    let parameters: Vec<Value> = in_path.chain(in_query).chain(key).collect();
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
@@ -203,6 +209,9 @@ fn reason(status: u16) -> Option<&'static str> {
 /// The statuses with which a route refuses.
 pub fn refusals(row: &Row) -> Vec<u16> {
     let mut all = row.also.to_vec();
+    if row.creates() {
+        all.extend([409, 422]);
+    }
     if matches!(row.access, Access::By(_)) {
         all.extend([400, 401, 403, 503]);
     }

@@ -185,40 +185,46 @@ impl<R> Authorized<R> {
     }
 }
 
+/// What `caller` may do by this rule on this path, or why not.
+pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal> {
+    if let CallerKey::Virtual { allowed_routes, .. } = &caller.key {
+        let named = |allowed: &String| {
+            let prefix = allowed.strip_suffix('*');
+            rule.groups.contains(&allowed.as_str())
+                || *allowed == path
+                || prefix.is_some_and(|prefix| path.starts_with(prefix))
+        };
+        if !allowed_routes.is_empty() && !allowed_routes.iter().any(named) {
+            return Err(Refusal::RouteNotAllowed {
+                allowed: allowed_routes.clone(),
+                route: path.to_owned(),
+            });
+        }
+    }
+    match rule.verdict(caller.role) {
+        Verdict::May(reach) => Ok(reach),
+        Verdict::OnlyProxyAdmin => Err(Refusal::OnlyProxyAdmin {
+            route: path.to_owned(),
+            role: caller.role.as_str(),
+            user: caller.masked_user(),
+        }),
+        Verdict::ViewerMayNot => Err(Refusal::ViewerMayNot {
+            role: caller.role.as_str(),
+            route: path.to_owned(),
+        }),
+    }
+}
+
 impl<R: Act> FromRequestParts<App> for Authorized<R> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let route = parts.uri.path().to_owned();
         let caller = Caller::prove(parts, app).await?;
-        let row = R::ACTION.rule();
-        if let CallerKey::Virtual { allowed_routes, .. } = &caller.key {
-            let named = |allowed: &String| {
-                let prefix = allowed.strip_suffix('*');
-                row.groups.contains(&allowed.as_str())
-                    || *allowed == route
-                    || prefix.is_some_and(|prefix| route.starts_with(prefix))
-            };
-            if !allowed_routes.is_empty() && !allowed_routes.iter().any(named) {
-                let allowed = allowed_routes.clone();
-                return Err(Refusal::RouteNotAllowed { allowed, route }.into());
-            }
-        }
-        match row.verdict(caller.role) {
-            Verdict::May(reach) => Ok(Self {
-                caller,
-                reach,
-                proof: PhantomData,
-            }),
-            Verdict::OnlyProxyAdmin => {
-                let (role, user) = (caller.role.as_str(), caller.masked_user());
-                Err(Refusal::OnlyProxyAdmin { route, role, user }.into())
-            }
-            Verdict::ViewerMayNot => Err(Refusal::ViewerMayNot {
-                role: caller.role.as_str(),
-                route,
-            }
-            .into()),
-        }
+        let reach = permit(R::ACTION.rule(), &caller, parts.uri.path())?;
+        Ok(Self {
+            caller,
+            reach,
+            proof: PhantomData,
+        })
     }
 }

@@ -14,10 +14,14 @@ use crate::error::{ApiError, Refusal};
 use crate::openapi;
 use crate::openapi::schema::{Record, TEXT, TEXTS, list, one};
 
+mod idempotent;
+pub mod metrics;
 pub mod row;
 mod table;
 
 pub use table::rows;
+
+use row::Access;
 
 /// Largest body that is read.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -55,12 +59,22 @@ const NOT_SERVED: &[(&str, &str)] = &[
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for row in rows() {
-        router = router.route(row.path, row.handler);
+        let handler = match row.access {
+            Access::By(action) if row.creates() => row.handler.layer(
+                middleware::from_fn_with_state((app.clone(), action), idempotent::answer),
+            ),
+            _ => row.handler,
+        };
+        router = router.route(row.path, handler);
     }
     router
         .fallback(not_found)
         .method_not_allowed_fallback(async || ApiError::Refused(Refusal::NoMethod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(
+            app.metrics.clone(),
+            metrics::count,
+        ))
         .layer(middleware::from_fn(harden))
         .with_state(app)
 }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 pub mod audit;
 pub mod budgets;
 pub mod customers;
+pub mod idempotency;
 pub mod keys;
 pub mod mail_events;
 pub mod members;
@@ -73,6 +74,10 @@ pub enum StoreError {
     Unavailable(String),
     /// A row of the same key exists; the constraint's name or description.
     Duplicate(String),
+    /// No room for what would be written: nothing was.
+    Full(String),
+    /// Another request of the same `Idempotency-Key` was first: nothing was written.
+    Repeated,
     /// What is stored cannot be read as what it must be; says which value.
     Corrupt(String),
     /// Anything else the database said.
@@ -83,6 +88,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(why) => write!(f, "the database is unavailable: {why}"),
+            Self::Full(why) => write!(f, "the database is full: {why}"),
+            Self::Repeated => f.write_str("a request of the same Idempotency-Key was first"),
             Self::Duplicate(what) => write!(f, "a row of the same key exists: {what}"),
             Self::Corrupt(what) => {
                 write!(f, "the database holds a value that cannot be read: {what}")
@@ -100,6 +107,9 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) if database.is_unique_violation() => {
                 Self::Duplicate(database.message().to_owned())
             }
+            sqlx::Error::Database(database) if is_full(database.code().as_deref()) => {
+                Self::Full(database.message().to_owned())
+            }
             sqlx::Error::Database(database) if is_passing(database.code().as_deref()) => {
                 Self::Unavailable(database.message().to_owned())
             }
@@ -114,14 +124,19 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether an engine's error code says "not now": SQLite's BUSY and LOCKED (with their extended forms), `PostgreSQL`'s serialisation failures,
+/// Whether an engine's error code says that there is no room: SQLite's FULL, `PostgreSQL`'s `disk_full` and `out_of_memory`. Trying again at once does not help.
+fn is_full(code: Option<&str>) -> bool {
+    matches!(code, Some("13" | "53100" | "53200"))
+}
+
+/// Whether an engine's error code says "not now": SQLite's BUSY, LOCKED, IOERR and CANTOPEN (with their extended forms), `PostgreSQL`'s serialisation failures,
 /// deadlocks, connection and shut-down classes.
 fn is_passing(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if let Ok(number) = code.parse::<u32>()
         && code.len() < 5
     {
-        return matches!(number & 0xff, 5 | 6);
+        return matches!(number & 0xff, 5 | 6 | 10 | 14);
     }
     matches!(
         code,
@@ -158,6 +173,7 @@ pub struct Tx {
     inner: Transaction<'static, Any>,
     now_us: u64,
     outbox: Vec<String>,
+    audited: bool,
 }
 
 impl Tx {
@@ -276,10 +292,15 @@ impl Store {
             inner,
             now_us: self.clock.now_us(),
             outbox: Vec::new(),
+            audited: false,
         };
         let value = change.apply(&mut tx).await?;
+        let marked = tx.audited && idempotency::mark(&mut tx).await?;
         let Tx { inner, outbox, .. } = tx;
         inner.commit().await.map_err(StoreError::from)?;
+        if marked {
+            idempotency::committed();
+        }
         if !outbox.is_empty() {
             self.changed.send_modify(|count| *count += 1);
         }

@@ -63,6 +63,12 @@ pub enum Refusal {
     NoMethod,
     /// The body is no JSON; the parser's words.
     BadJson(String),
+    /// An `Idempotency-Key` that is none.
+    IdempotencyKey,
+    /// An `Idempotency-Key` that another request has.
+    IdempotencyMismatch,
+    /// The request of this `Idempotency-Key` is not answered yet, or its answer was lost.
+    IdempotencyPending,
     /// The body is larger than allowed.
     BodyTooLarge(usize),
 

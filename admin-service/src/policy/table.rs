@@ -88,6 +88,8 @@ policy! {
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 
+    /// Reads the service's figures.
+    ServiceMetrics, INFO,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads the service's state.
     HealthDetails, INFO,                 [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
 }

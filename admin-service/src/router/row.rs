@@ -72,6 +72,14 @@ pub struct Row {
     pub(super) handler: MethodRouter<App>,
 }
 
+impl Row {
+    /// Whether it makes something, and a repeat must not make it twice: LiteLLM's names of such routes.
+    pub fn creates(&self) -> bool {
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        self.method == "POST" && (matches!(last, "new" | "generate") || last.ends_with("add"))
+    }
+}
+
 /// A row that does not say yet what it answers.
 #[derive(Debug)]
 pub struct Draft(Row);

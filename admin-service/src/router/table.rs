@@ -79,6 +79,8 @@ fn service() -> Vec<Row> {
         get( Public,           "/health/liveness",          "health_liveliness", health::alive).json(TEXT),
         get( Public,           "/health/readiness",         "health_readiness",  health::ready).also(&[503]).json(one(&health::READY)),
         get( A::HealthDetails, "/health/readiness/details", "health_readiness_details", health::ready_details).json(one(&health::READY_DETAILS)),
+        get( A::ServiceMetrics, "/metrics",                 "metrics",           health::metrics).other(health::PROMETHEUS),
+
         get( Public,           "/routes",                   "get_routes",        super::routes).json(one(&super::ROUTES)),
         get( Public,           "/openapi.json",             "openapi",           super::document).json(crate::openapi::schema::OBJECT),
     ]

@@ -15,6 +15,10 @@ use crate::policy::{Authorized, HealthDetails};
 use crate::publish::{RedisState, Report};
 use crate::routes::answer::Answer;
 
+mod metrics;
+
+pub use metrics::{PROMETHEUS, metrics};
+
 /// What readiness answers.
 pub static READY: Record = Record::new(
     "Ready",

@@ -43,6 +43,7 @@ pub async fn record<R: Writes>(
     change: Change<'_>,
 ) -> Result<(), StoreError> {
     let now_us = tx.now_us();
+    tx.audited = true;
     sqlx::query(
         "INSERT INTO audit_log (id, updated_at, changed_by, changed_by_api_key, changed_from, action, \
          table_name, object_id, before_value, updated_values) \

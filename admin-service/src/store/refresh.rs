@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::outbox::{Kind, member_object, rev, signed, unsigned};
 use super::row::{LimitColumns, json};
-use super::{Change, Store, StoreError, Tx};
+use super::{Change, Store, StoreError, Tx, idempotency};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::temporary_budget;
 use crate::settings::Live;
@@ -87,6 +87,9 @@ pub async fn run(store: &Store, live: &Live, mut stop: watch::Receiver<bool>) {
     let mut changes = live.changes();
     loop {
         changes.borrow_and_update();
+        if let Err(error) = idempotency::forget_old(store).await {
+            tracing::warn!(%error, "answers kept for a day could not be forgotten; they are next time");
+        }
         let pause = match refresh(store, &live.now().windows).await {
             Ok(()) => until_next(store).await.unwrap_or(PAUSE),
             Err(error) => {

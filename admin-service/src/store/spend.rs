@@ -231,6 +231,9 @@ pub fn is_about_data(error: &StoreError) -> bool {
         StoreError::Failed(sqlx::Error::Encode(_))
         | StoreError::Duplicate(_)
         | StoreError::Corrupt(_) => true,
-        StoreError::Failed(_) | StoreError::Unavailable(_) => false,
+        StoreError::Failed(_)
+        | StoreError::Unavailable(_)
+        | StoreError::Full(_)
+        | StoreError::Repeated => false,
     }
 }

@@ -343,6 +343,24 @@ impl Refusal {
                 "spend is counted from the requests themselves and cannot be set; leave it out or send 0.",
             ),
 
+            Self::IdempotencyKey => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "Idempotency-Key",
+                "Send one Idempotency-Key of 1 to 255 visible ASCII characters.",
+            ),
+            Self::IdempotencyMismatch => Wire::param(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                BAD_REQUEST,
+                "Idempotency-Key",
+                "Another request was sent with this Idempotency-Key. Take a new key for a new request.",
+            ),
+            Self::IdempotencyPending => Wire::param(
+                CONFLICT,
+                BAD_REQUEST,
+                "Idempotency-Key",
+                "The request of this Idempotency-Key is done, but its answer is not there: try again in a moment; if it stays so, the audit log says what was made.",
+            ),
             Self::BadDuration => {
                 let message =
                     "Invalid duration format. Use a number and s, m, h, d, w or mo, such as 30d.";

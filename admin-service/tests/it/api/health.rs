@@ -33,6 +33,23 @@ async fn healthy(database: Database) {
         &json!({"status": "healthy", "db": "connected",
         "redis": "open", "version": "*"}),
     );
+    let figures = master.get("/metrics").await;
+    assert!(
+        figures
+            .header("content-type")
+            .unwrap()
+            .contains("version=0.0.4")
+    );
+    let figures = figures.ok();
+    for line in [
+        "# TYPE tollkeeper_outbox_waiting gauge",
+        "tollkeeper_redis_open 1",
+        "tollkeeper_spend_events_waiting 0",
+        "tollkeeper_http_requests_total{method=\"GET\",route=\"/health/liveness\",status=\"200\"} 1",
+    ] {
+        let found = figures.as_str().unwrap().lines().any(|found| found == line);
+        assert!(found, "{line} is not in {figures}");
+    }
     let routes = anybody.get("/routes").await.ok();
     let paths = routes["routes"].as_array().unwrap();
     assert!(

@@ -47,6 +47,16 @@ impl Database {
         Self::open(format!("{base}/{name}"), None).await
     }
 
+    /// A PostgreSQL of this test's own, that it may stop. It ends when it is dropped.
+    pub async fn own_postgres() -> (Self, Postgres) {
+        let folder = TempDir::new().expect("a temporary folder");
+        open_to_all(folder.path());
+        let server = Postgres::start(folder.path())
+            .await
+            .expect("PostgreSQL starts");
+        (Self::open(server.url(), Some(folder)).await, server)
+    }
+
     async fn open(url: String, folder: Option<TempDir>) -> Self {
         let store = Store::connect(&url, 8, Clock::System)
             .await
@@ -58,6 +68,13 @@ impl Database {
             _folder: folder,
         }
     }
+}
+
+/// A temporary folder is its owner's only, and PostgreSQL may run as another user.
+fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, all).expect("permissions");
 }
 
 /// The server's folder. Nothing runs at this process's end that could remove it: the next run does.

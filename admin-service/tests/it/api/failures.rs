@@ -1,0 +1,101 @@
+//! The database full or gone: 503 with `Retry-After`, and nothing half-written. (Locked: with health.)
+
+use futures::future::join_all;
+use serde_json::json;
+use sqlx::AnyConnection;
+
+use super::clients::{Answer, Api, Client};
+use crate::support::database::Database;
+
+#[track_caller]
+fn unavailable(answer: Answer) {
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let (status, body) = answer.refused();
+    assert_eq!(
+        (status, &body["error"]["type"]),
+        (503, &json!("no_db_connection")),
+        "{body}"
+    );
+}
+
+/// Sets the page limit, to little more than there is for `None`, of every connection that the service has: it is a connection's own.
+async fn limit_pages(api: &Api, pages: Option<i64>) {
+    let app = api.service.app();
+    let all = (0..app.config.database_connections.max(2)).map(|_| app.store.read());
+    for connection in join_all(all).await {
+        let mut connection = connection.expect("a connection");
+        let pages = match pages {
+            Some(pages) => pages,
+            None => count(&mut connection, "PRAGMA page_count").await + 20,
+        };
+        let set = format!("PRAGMA max_page_count = {pages}");
+        assert_eq!(count(&mut connection, &set).await, pages);
+    }
+}
+
+async fn count(connection: &mut AnyConnection, sql: &str) -> i64 {
+    let row: (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(sql.to_owned()))
+        .fetch_one(connection)
+        .await
+        .expect("a count");
+    row.0
+}
+
+/// Keys, their audit rows and their outbox rows: each change has all of them or none.
+async fn whole(api: &Api, master: &Client, made: i64) {
+    assert_eq!(master.get("/key/list").await.ok()["total_count"], made);
+    let mut connection = api.service.app().store.read().await.expect("a connection");
+    let audited = "SELECT COUNT(*) FROM audit_log WHERE table_name = 'LiteLLM_VerificationToken' AND action = 'created'";
+    // The master key is a row too, made without anybody asking.
+    assert_eq!(count(&mut connection, audited).await, made + 1);
+    let rows = "SELECT COUNT(*) FROM virtual_keys";
+    assert_eq!(count(&mut connection, rows).await, made + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_database_gives_503_still_reads_and_goes_on_when_there_is_room() {
+    let api = Api::start(Database::sqlite().await).await;
+    let master = api.master();
+    limit_pages(&api, None).await;
+    let long = json!({"metadata": {"text": "x".repeat(2_000)}});
+    let mut made = 0;
+    loop {
+        let answer = master.post("/key/generate", long.clone()).await;
+        if answer.status != 200 {
+            unavailable(answer);
+            break;
+        }
+        made += 1;
+        assert!(made < 1_000, "the limit holds");
+    }
+    assert!(made > 0, "there was room for some");
+    unavailable(master.post("/key/generate", long.clone()).await);
+    whole(&api, &master, made).await;
+    limit_pages(&api, Some(1_000_000)).await;
+    master.post("/key/generate", long).await.ok();
+    whole(&api, &master, made + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_gone_gives_503_until_it_is_back() {
+    let (database, mut server) = Database::own_postgres().await;
+    let api = Api::start(database).await;
+    let master = api.master();
+    master.post("/key/generate", json!({})).await.ok();
+    server.process().kill().await.unwrap();
+    unavailable(master.post("/key/generate", json!({})).await);
+    unavailable(master.get("/key/list").await);
+    let holder = api.stranger();
+    unavailable(holder.get("/key/info").await);
+    assert_eq!(api.anonymous().get("/health/readiness").await.status, 503);
+    let figures = master.get("/metrics").await.ok();
+    let refused =
+        "tollkeeper_http_requests_total{method=\"POST\",route=\"/key/generate\",status=\"503\"} 1";
+    assert!(figures.as_str().unwrap().contains(refused), "{figures}");
+    server.restart().await.unwrap();
+    let ready = async || api.anonymous().get("/health/readiness").await.status == 200;
+    while !ready().await {}
+    whole(&api, &master, 1).await;
+    master.post("/key/generate", json!({})).await.ok();
+    whole(&api, &master, 2).await;
+}
