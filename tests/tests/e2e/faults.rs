@@ -362,6 +362,26 @@ fn a_killed_admin_service_is_not_missed_by_callers_and_catches_up() -> Result<()
     )
 }
 
+/// Waits until Redis knows of so many reservations that their calls went upstream.
+async fn told_under_way(stack: &Stack, calls: usize) -> Result<()> {
+    let script = "local n=0 for _,key in ipairs(redis.call('KEYS','tk:{p0}:res:*')) do if redis.call('GETRANGE',key,0,0)=='S' then n=n+1 end end return n";
+    let request = format!("EVAL \"{script}\" 0\r\nQUIT\r\n");
+    let url = stack.redis_url.replace("redis://", "http://");
+    let started = clock::now();
+    loop {
+        let answer = raw(&url, request.as_bytes(), SOON).await?;
+        if answer.starts_with(format!(":{calls}\r\n").as_bytes()) {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            started.elapsed() < SOON,
+            "not {calls} under way: {}",
+            String::from_utf8_lossy(&answer)
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[test]
 fn a_killed_envoy_gives_its_places_back_and_its_calls_are_charged_as_reserved() -> Result<()> {
     alone(
@@ -388,7 +408,7 @@ fn a_killed_envoy_gives_its_places_back_and_its_calls_are_charged_as_reserved() 
             let quick = priced(&format!("[[tag={tag} tokens=1]]"), 1);
             assert_eq!(other.chat(&quick).await?.status, 429);
             // A call is charged if it had lasted for a second: then Redis was told that it is under way.
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            told_under_way(stack, 2).await?;
             stack.envoys[0].process().kill().await?;
             let free = until(200, Duration::from_secs(45), async || {
                 other.chat(&quick).await
