@@ -29,14 +29,15 @@ impl BudgetWindow {
         *self == Self::Lifetime
     }
 
-    /// The same window without what is over at `now_ms`: of a calendar, the boundary that began the window and those to come.
+    /// The same window as long as a request lives that begins at `now_ms`: of a calendar, whose windows last a day at least, the boundary that
+    /// began the window and the next two.
     #[must_use]
     pub fn from(&self, now_ms: u64) -> Self {
         match self {
             Self::Calendar(boundaries) => {
                 let begun = boundaries.iter().filter(|at| **at <= now_ms).count();
                 let to_come = boundaries.iter().skip(begun.saturating_sub(1));
-                Self::Calendar(to_come.copied().collect())
+                Self::Calendar(to_come.take(3).copied().collect())
             }
             window => window.clone(),
         }

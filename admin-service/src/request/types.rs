@@ -3,6 +3,7 @@
 use serde_json::{Number, Value, json};
 
 use super::{Problem, Step};
+use crate::domain::further_limits::{FurtherLimits, WINDOWS};
 use crate::openapi::schema::or_null;
 
 /// A field that LiteLLM knows.
@@ -93,11 +94,23 @@ impl Field {
         if value.is_null() && self.nullable {
             return Ok(value);
         }
-        self.of.read(value).map_err(|(kind, msg, inner)| {
+        let value = self.of.read(value).map_err(|(kind, msg, inner)| {
             let mut problem = Problem::body(kind, self.name, msg);
             problem.loc.extend(inner);
             vec![problem]
-        })
+        })?;
+        match FurtherLimits::check(self.name, &value) {
+            Ok(()) => Ok(value),
+            Err(wrong) => {
+                let msg = format!("Value error, expected {}", wrong.expected);
+                let mut problem = Problem::body("value_error", self.name, msg);
+                problem.loc.extend(wrong.at.into_iter().map(|step| {
+                    let index = step.parse().ok().filter(|_| self.name == WINDOWS);
+                    index.map_or(Step::Name(step), Step::Index)
+                }));
+                Err(vec![problem])
+            }
+        }
     }
 }
 

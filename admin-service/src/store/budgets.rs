@@ -12,6 +12,8 @@ use super::audit::{self, record};
 use super::outbox::{placeholders, signed};
 use super::row::{self, LimitColumns, Object};
 use super::{StoreError, Tx};
+use crate::domain::budget_window::WindowRules;
+use crate::domain::further_limits::{FurtherLimits, MODEL_BUDGETS};
 use crate::policy::{Authorized, Writes};
 
 mod linked;
@@ -80,6 +82,16 @@ impl BudgetRow {
             updated_at: row::time(row, "updated_at")?,
             updated_by: row.try_get("updated_by")?,
         })
+    }
+
+    /// When the windows of whoever the row limits run short.
+    pub fn refresh_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
+        let own = self.limits.refresh_at(now_us, rules);
+        let mut further = Object::new();
+        if let Some(models) = &self.model_max_budget {
+            further.insert(MODEL_BUDGETS.to_owned(), json!(models));
+        }
+        FurtherLimits::refresh(own, &[&further], self.created_at, now_us, rules)
     }
 
     fn snapshot(&self) -> Value {

@@ -14,6 +14,7 @@ use crate::policy::{Authorized, Writes};
 mod find;
 mod list;
 pub mod master;
+mod of_team;
 mod random;
 mod snapshot;
 
@@ -21,6 +22,7 @@ pub use find::{
     Deleted, Owner, Standing, Which, find, find_deleted, lock, of_owner, standing, token_of,
 };
 pub use list::{ListKeys, Listed, Sort, Status, list};
+pub use of_team::publish_of_team;
 pub use random::random_key;
 
 /// A key's row.

@@ -6,8 +6,10 @@
 //! A key may name a user, team or membership that has no row. Its index entry names their records all the same, so that a row made later needs
 //! no change of the entry; the absent ones come [`PublishedKey::beside`] the key as records without limits, at a revision below any row's.
 
-use contract::id::{KeyId, Rev, TeamId, UserId};
-use contract::records::{IndexEntry, KeyRecord, MemberRecord, Record, TeamRecord, UserRecord};
+use contract::id::{KeyId, OrganizationId, Rev, TeamId, UserId};
+use contract::records::{
+    IndexEntry, KeyRecord, MemberRecord, OrganizationRecord, Record, TeamRecord, UserRecord,
+};
 use contract::redis_key::{RecordId, partition_of};
 use contract::virtual_key::KeyHash;
 use sqlx::any::AnyRow;
@@ -24,9 +26,10 @@ mod rows;
 mod tombstones;
 
 use owners::{beside, home, names};
-use rows::{KEY_ROWS, MEMBER_ROWS, TEAM_ROWS, USER_ROWS};
+use rows::{KEY_ROWS, MEMBER_ROWS, ORGANIZATION_ROWS, TEAM_ROWS, USER_ROWS};
 use tombstones::read_tombstone;
 
+pub(super) use rows::further;
 pub use tombstones::{Grave, bury, first_rev};
 
 /// One object as Redis must hold it.
@@ -125,7 +128,7 @@ impl PublishView<'_> {
                     .map(|row| self.read_customer(row))
                     .transpose()?
             }
-            Kind::Organization => None,
+            Kind::Organization => self.organization(object_id).await?,
             Kind::Catalogue => return Ok(None),
         };
         match found {
@@ -161,6 +164,16 @@ impl PublishView<'_> {
             .select(MEMBER_ROWS, only, &[team_id, user_id], 1)
             .await?;
         rows.first().map(|row| self.read_member(row)).transpose()
+    }
+
+    async fn organization(&self, organization_id: &str) -> Result<Option<Published>, StoreError> {
+        let only = "WHERE o.organization_id = $1";
+        let rows = self
+            .select(ORGANIZATION_ROWS, only, &[organization_id], 1)
+            .await?;
+        rows.first()
+            .map(|row| self.read_organization(row))
+            .transpose()
     }
 
     /// At most `limit` objects of a kind, in the order of their ids. Tombstones are apart: [`PublishView::tombstones`].
@@ -211,7 +224,18 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Organization | Kind::Catalogue => (Vec::new(), Vec::new()),
+            Kind::Organization => {
+                let page = "WHERE o.organization_id > $1 ORDER BY o.organization_id";
+                let rows = self
+                    .select(ORGANIZATION_ROWS, page, &[first], limit)
+                    .await?;
+                let all = rows
+                    .iter()
+                    .map(|row| self.read_organization(row))
+                    .collect::<Result<_, _>>()?;
+                (rows, all)
+            }
+            Kind::Catalogue => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
@@ -307,6 +331,9 @@ impl PublishView<'_> {
         let team = row
             .try_get::<Option<String>, _>("team_id")?
             .map(TeamId::new);
+        let organization = row
+            .try_get::<Option<String>, _>("organization_id")?
+            .map(OrganizationId::new);
         let own = RecordId::key(&id);
         let record = Record::Key(KeyRecord {
             display: row.try_get("key_name")?,
@@ -318,8 +345,8 @@ impl PublishView<'_> {
             allowed_routes: rows::json(row, "allowed_routes")?,
             user: user.clone(),
             team: team.clone(),
-            organization: None,
-            tags: Vec::new(),
+            organization: organization.clone(),
+            tags: rows::tags(row)?,
             master: row.try_get::<Option<String>, _>("key_type")?.as_deref()
                 == Some(MASTER_KEY_TYPE),
             limits: rows::key_limits(row, self.store.clock().now_us(), self.rules)?,
@@ -329,8 +356,8 @@ impl PublishView<'_> {
             hash: rows::hash(row)?,
             rev: rev(row.try_get("rev")?)?,
             home: home(&own, user.as_ref(), team.as_ref()),
-            records: names(&own, user.as_ref(), team.as_ref()),
-            beside: beside(row, user, team)?,
+            records: names(&own, user.as_ref(), team.as_ref(), organization.as_ref()),
+            beside: beside(row, user, team, organization)?,
             id: own,
             record,
         })))
@@ -373,7 +400,7 @@ impl PublishView<'_> {
             blocked: rows::flag(row, "blocked")?,
             models: rows::json(row, "models")?,
             aliases: rows::json(row, "model_aliases")?,
-            tags: Vec::new(),
+            tags: rows::tags(row)?,
             limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
             id,
         });
@@ -397,7 +424,24 @@ impl PublishView<'_> {
                 limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
                 team,
                 user,
-                models: Vec::new(),
+                models: rows::json(row, "models")?,
+            }),
+        })))
+    }
+
+    fn read_organization(&self, row: &AnyRow) -> Result<Published, StoreError> {
+        let id = OrganizationId::new(row.try_get::<String, _>("organization_id")?);
+        let own = RecordId::organization(&id);
+        let alias: String = row.try_get("organization_alias")?;
+        Ok(Published::Record(Box::new(PublishedRecord {
+            rev: rev(row.try_get("rev")?)?,
+            homes: vec![own.clone()],
+            id: own,
+            record: Record::Organization(OrganizationRecord {
+                alias: Some(alias).filter(|alias| !alias.is_empty()),
+                models: rows::json(row, "models")?,
+                limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
+                id,
             }),
         })))
     }

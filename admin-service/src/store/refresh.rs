@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::watch;
 
 use super::outbox::{Kind, member_object, rev, signed, unsigned};
-use super::row::{LimitColumns, json};
+use super::publish_view::further;
+use super::row::{LimitColumns, json, number};
 use super::{Change, Store, StoreError, Tx, idempotency};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::temporary_budget;
@@ -26,26 +27,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The limits that a row has, wherever they are kept.
 const KEYS: &str = "SELECT k.key_id AS first, '' AS second, k.rev, k.metadata, COALESCE(k.max_budget, b.max_budget) AS max_budget, \
      k.max_parallel_requests, k.tpm_limit, k.rpm_limit, COALESCE(k.budget_duration, b.budget_duration) AS budget_duration, \
-     COALESCE(k.budget_anchor, b.budget_anchor) AS budget_anchor \
+     COALESCE(k.budget_anchor, b.budget_anchor) AS budget_anchor, k.extra, k.created_at, b.model_max_budget AS budget_models \
      FROM virtual_keys k LEFT JOIN budgets b ON b.budget_id = k.budget_id WHERE k.refresh_at <= $1 \
      ORDER BY k.key_id LIMIT $2";
-const USERS: &str = "SELECT user_id AS first, '' AS second, rev, '{}' AS metadata, max_budget, max_parallel_requests, tpm_limit, \
-     rpm_limit, budget_duration, budget_anchor FROM users WHERE refresh_at <= $1 ORDER BY user_id LIMIT $2";
-const TEAMS: &str = "SELECT team_id AS first, '' AS second, rev, '{}' AS metadata, max_budget, max_parallel_requests, tpm_limit, \
-     rpm_limit, budget_duration, budget_anchor FROM teams WHERE refresh_at <= $1 ORDER BY team_id LIMIT $2";
+const USERS: &str = "SELECT user_id AS first, '' AS second, rev, metadata, max_budget, max_parallel_requests, tpm_limit, \
+     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models FROM users WHERE refresh_at <= $1 ORDER BY user_id LIMIT $2";
+const TEAMS: &str = "SELECT team_id AS first, '' AS second, rev, metadata, max_budget, max_parallel_requests, tpm_limit, \
+     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models FROM teams WHERE refresh_at <= $1 ORDER BY team_id LIMIT $2";
 const MEMBERS: &str = "SELECT m.team_id AS first, m.user_id AS second, m.rev, '{}' AS metadata, b.max_budget, \
-     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor \
+     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, '{}' AS extra, \
+     COALESCE(b.created_at, m.created_at) AS created_at, b.model_max_budget AS budget_models \
      FROM team_members m LEFT JOIN budgets b ON b.budget_id = m.budget_id WHERE m.refresh_at <= $1 \
      ORDER BY m.team_id, m.user_id LIMIT $2";
 
-const ORGANIZATIONS: &str = "SELECT o.organization_id AS first, '' AS second, o.rev, '{}' AS metadata, b.max_budget, \
-     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor \
-     FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
+const ORGANIZATIONS: &str = "SELECT o.organization_id AS first, '' AS second, o.rev, o.metadata, b.max_budget, \
+     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, o.extra, o.created_at, \
+     b.model_max_budget AS budget_models FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
      ORDER BY o.organization_id LIMIT $2";
 
 const CUSTOMERS: &str = "SELECT c.user_id AS first, '' AS second, c.rev, '{}' AS metadata, b.max_budget, \
-     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor \
-     FROM customers c LEFT JOIN budgets b ON b.budget_id = c.budget_id WHERE c.refresh_at <= $1 \
+     b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, '{}' AS extra, \
+     b.created_at, b.model_max_budget AS budget_models FROM customers c LEFT JOIN budgets b ON b.budget_id = c.budget_id WHERE c.refresh_at <= $1 \
      ORDER BY c.user_id LIMIT $2";
 
 /// A table: what is due in it, and how a row is moved on. The revision that was read must still be there.
@@ -186,7 +188,11 @@ impl Change for Refresh<'_> {
             let end =
                 temporary_budget::expiry_us(&json(row, "metadata")?).filter(|end| *end > now_us);
             let window = LimitColumns::read(row)?.refresh_at(now_us, self.rules);
-            let next = [window, end].into_iter().flatten().min();
+            let created_us = number(row, "created_at")?.unwrap_or(now_us);
+            // Limits that cannot be read are the publisher's to report; other rows are not held up for them.
+            let further = further(row).unwrap_or_default();
+            let further = further.refresh_at(created_us, now_us, self.rules);
+            let next = [window, further, end].into_iter().flatten().min();
             let touched = sqlx::query(AssertSqlSafe(self.touch.to_owned()))
                 .bind(signed(rev.get()))
                 .bind(next.map(signed))

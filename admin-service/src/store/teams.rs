@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, record};
+use super::keys;
 use super::outbox::{Kind, rev, signed};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
@@ -193,6 +194,9 @@ pub async fn insert<R: Writes>(
         after: Some(row.snapshot()),
     };
     record(tx, by, change).await?;
+    if row.organization_id.is_some() {
+        keys::publish_of_team(tx, &row.team_id).await?;
+    }
     tx.publish(Kind::Team, &row.team_id, row.rev).await
 }
 
@@ -221,6 +225,10 @@ pub async fn update<R: Writes>(
         after: Some(row.snapshot()),
     };
     record(tx, by, change).await?;
+    // The keys' index entries name the organization.
+    if row.organization_id != before.organization_id {
+        keys::publish_of_team(tx, &row.team_id).await?;
+    }
     tx.publish(Kind::Team, &row.team_id, row.rev).await
 }
 

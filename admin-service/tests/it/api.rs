@@ -18,6 +18,7 @@ mod keys_of_users;
 mod list;
 mod program;
 mod publication;
+mod published_limits;
 mod roles;
 mod settings;
 mod teams;

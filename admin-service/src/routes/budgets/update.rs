@@ -55,7 +55,7 @@ impl Change for Update<'_> {
         let now_us = tx.now_us();
         fields::apply(&mut row, &mut self.body.clone(), now_us, Counting::Calendar)?;
         budgets::put(tx, self.by, &mut row).await?;
-        let refresh_at = row.limits.refresh_at(now_us, &self.app.settings().windows);
+        let refresh_at = row.refresh_at(now_us, &self.app.settings().windows);
         budgets::publish_linked(tx, &row.budget_id, refresh_at).await?;
         follow_default(tx, self.app, &row.budget_id).await?;
         Ok(row)

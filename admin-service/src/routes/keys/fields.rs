@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::budget_window::{BudgetDuration, WindowRules, duration_us};
+use crate::domain::further_limits::FurtherLimits;
 use crate::domain::temporary_budget;
 use crate::error::{ApiError, Refusal};
 use crate::request::{Body, Patch, Problem, Step, UPDATE_KEY};
@@ -26,15 +27,11 @@ pub(in crate::routes) const UNENFORCED: &[&str] = &[
     "allowed_passthrough_routes",
     "allowed_vector_store_indexes",
     "budget_fallbacks",
-    "budget_limits",
     "default_team_member_models",
     "denied_passthrough_routes",
     "enforced_params",
     "guardrails",
     "mcp_rpm_limit",
-    "model_max_budget",
-    "model_rpm_limit",
-    "model_tpm_limit",
     "object_permission",
     "policies",
     "rpm_limit_type",
@@ -44,7 +41,6 @@ pub(in crate::routes) const UNENFORCED: &[&str] = &[
     "tpm_limit_type",
     "team_member_key_duration",
     "team_member_model_max_budget",
-    "allowed_models",
 ];
 
 /// The unenforced fields that a request sets.
@@ -89,10 +85,14 @@ pub(super) fn changes_temporary(body: &Body, before: &Object) -> Result<bool, Ap
 pub(super) fn refresh_at(key: &KeyRow, now_us: u64, rules: &WindowRules) -> Option<u64> {
     let metadata = Value::Object(key.metadata.clone());
     let end = temporary_budget::expiry_us(&metadata).filter(|end| *end > now_us);
-    [key.limits.refresh_at(now_us, rules), end]
-        .into_iter()
-        .flatten()
-        .min()
+    let own = [key.limits.refresh_at(now_us, rules), end];
+    FurtherLimits::refresh(
+        own.into_iter().flatten().min(),
+        &[&key.extra, &key.metadata],
+        key.created_at,
+        now_us,
+        rules,
+    )
 }
 
 /// Puts everything that `body` says into `key`; what it does not say stays. `now_us` is when a lifetime or window begins.

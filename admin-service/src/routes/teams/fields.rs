@@ -4,6 +4,7 @@ use contract::money::NanoUsd;
 use serde_json::Value;
 
 use crate::domain::budget_window::WindowRules;
+use crate::domain::further_limits::FurtherLimits;
 use crate::error::ApiError;
 use crate::request::{Body, Patch};
 use crate::routes::keys;
@@ -95,6 +96,12 @@ pub(super) fn apply(
             }
         }
     }
-    team.refresh_at = team.limits.refresh_at(now_us, rules);
+    team.refresh_at = FurtherLimits::refresh(
+        team.limits.refresh_at(now_us, rules),
+        &[&team.extra, &team.metadata],
+        team.created_at,
+        now_us,
+        rules,
+    );
     Ok(())
 }

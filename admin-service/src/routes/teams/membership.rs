@@ -66,7 +66,7 @@ pub(in crate::routes) async fn join<R: Writes>(
         }
     };
     if let Some(budget) = budget {
-        member.refresh_at = budget.limits.refresh_at(now_us, &app.settings().windows);
+        member.refresh_at = budget.refresh_at(now_us, &app.settings().windows);
         member.budget_id = Some(budget.budget_id);
     }
     members::insert(tx, by, &mut member).await?;
@@ -106,7 +106,7 @@ pub(super) async fn share<R: Writes>(
     budgets::put(tx, by, &mut row).await?;
     team.metadata
         .insert(SHARED_BUDGET.into(), row.budget_id.clone().into());
-    let refresh_at = row.limits.refresh_at(now_us, &app.settings().windows);
+    let refresh_at = row.refresh_at(now_us, &app.settings().windows);
     for mut member in members::of_team(tx.connection(), &team.team_id).await? {
         // Members with a row of their own keep it; those without any get the shared one.
         let shares = member

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::budget_window::WindowRules;
+use crate::domain::further_limits::FurtherLimits;
 use crate::error::ApiError;
 use crate::request::{Body, Patch, Problem};
 use crate::routes::keys;
@@ -38,7 +39,13 @@ pub(super) fn apply(
             }
         }
     }
-    user.refresh_at = user.limits.refresh_at(now_us, rules);
+    user.refresh_at = FurtherLimits::refresh(
+        user.limits.refresh_at(now_us, rules),
+        &[&user.extra, &user.metadata],
+        user.created_at,
+        now_us,
+        rules,
+    );
     Ok(())
 }
 

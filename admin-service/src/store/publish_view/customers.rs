@@ -16,7 +16,7 @@ use crate::store::outbox::rev;
 
 /// A customer with the limits of their budget row.
 pub(super) const CUSTOMER_ROWS: &str = "SELECT c.user_id, c.rev, c.blocked, c.models, c.budget_id, b.budget_id AS found, \
-     b.allowed_models, b.model_max_budget, b.max_budget, b.budget_duration, b.budget_anchor, b.tpm_limit, b.rpm_limit, \
+     b.allowed_models, b.model_max_budget AS budget_models, '{}' AS extra, '{}' AS metadata, b.created_at, b.max_budget, b.budget_duration, b.budget_anchor, b.tpm_limit, b.rpm_limit, \
      b.max_parallel_requests FROM customers c LEFT JOIN budgets b ON b.budget_id = COALESCE(c.budget_id, $1)";
 
 /// Those of whom something is said.

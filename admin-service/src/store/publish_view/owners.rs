@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use contract::id::{TeamId, UserId};
+use contract::id::{OrganizationId, TeamId, UserId};
 use contract::limits::Limits;
-use contract::records::{MemberRecord, Record, TeamRecord, UserRecord};
+use contract::records::{MemberRecord, OrganizationRecord, Record, TeamRecord, UserRecord};
 use contract::redis_key::RecordId;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -19,13 +19,19 @@ pub(super) fn home(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>)
         .unwrap_or_else(|| own.clone())
 }
 
-pub(super) fn names(own: &RecordId, user: Option<&UserId>, team: Option<&TeamId>) -> Vec<RecordId> {
+pub(super) fn names(
+    own: &RecordId,
+    user: Option<&UserId>,
+    team: Option<&TeamId>,
+    organization: Option<&OrganizationId>,
+) -> Vec<RecordId> {
     let mut names = vec![own.clone()];
     names.extend(user.map(RecordId::user));
     names.extend(team.map(RecordId::team));
     if let (Some(team), Some(user)) = (team, user) {
         names.push(RecordId::member(team, user));
     }
+    names.extend(organization.map(RecordId::organization));
     names
 }
 
@@ -34,6 +40,7 @@ pub(super) fn beside(
     row: &AnyRow,
     user: Option<UserId>,
     team: Option<TeamId>,
+    organization: Option<OrganizationId>,
 ) -> Result<Vec<PublishedRecord>, StoreError> {
     let mut all = Vec::new();
     let mut add = |column: &str, id: RecordId, record: Record| -> Result<(), StoreError> {
@@ -71,6 +78,16 @@ pub(super) fn beside(
             limits: Limits::default(),
         };
         add("team_rev", RecordId::team(&team), Record::Team(record))?;
+    }
+    if let Some(id) = organization {
+        let name = RecordId::organization(&id);
+        let record = OrganizationRecord {
+            id,
+            alias: None,
+            models: Vec::new(),
+            limits: Limits::default(),
+        };
+        add("organization_rev", name, Record::Organization(record))?;
     }
     if let (Some(team), Some(user)) = (team, user) {
         let limits = Limits::default();

@@ -1,0 +1,413 @@
+//! What an object limits beyond one budget and its rates: further budget windows (`budget_limits`) and limits for models (`model_rpm_limit`,
+//! `model_tpm_limit`, `model_max_budget`), as requests send them and rows keep them.
+//!
+//! Decides what these fields mean and what is wrong with one that means nothing. Failure stance: a field that cannot be read is an error that
+//! names it, never a limit left out.
+
+use std::collections::BTreeMap;
+
+use contract::limits::{Budget, Limits, ModelLimits};
+use contract::money::NanoUsd;
+use contract::window::BudgetWindow;
+use serde_json::{Map, Value};
+
+use super::budget_window::{BudgetDuration, WindowRules};
+
+/// The field with further windows.
+pub const WINDOWS: &str = "budget_limits";
+/// The field with requests a minute by model.
+pub const MODEL_RPM: &str = "model_rpm_limit";
+/// The field with tokens a minute by model.
+pub const MODEL_TPM: &str = "model_tpm_limit";
+/// The field with budgets by model.
+pub const MODEL_BUDGETS: &str = "model_max_budget";
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The field.
+    pub field: &'static str,
+    /// The way to the value from there: names, and numbers of elements.
+    pub at: Vec<String>,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+/// What an object limits beyond its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FurtherLimits {
+    windows: BTreeMap<String, NanoUsd>,
+    models: BTreeMap<String, OfModel>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OfModel {
+    rpm: Option<u64>,
+    tpm: Option<u64>,
+    budget: Option<(NanoUsd, Option<String>)>,
+}
+
+impl FurtherLimits {
+    /// What these objects say. A field is taken from the first that has it.
+    pub fn read(places: &[&Map<String, Value>]) -> Result<Self, Wrong> {
+        let find = |field: &str| {
+            let mut found = places.iter().filter_map(|place| place.get(field));
+            found.find(|value| !value.is_null())
+        };
+        let mut further = Self::default();
+        if let Some(value) = find(WINDOWS) {
+            further.windows = windows(value)?;
+        }
+        // The budget's own rates first: the fields for rates go before them.
+        if let Some(value) = find(MODEL_BUDGETS) {
+            further.models = budgets(value)?;
+        }
+        if let Some(value) = find(MODEL_RPM) {
+            for (model, limit) in counts(MODEL_RPM, value)? {
+                further.models.entry(model).or_default().rpm = Some(limit);
+            }
+        }
+        if let Some(value) = find(MODEL_TPM) {
+            for (model, limit) in counts(MODEL_TPM, value)? {
+                further.models.entry(model).or_default().tpm = Some(limit);
+            }
+        }
+        Ok(further)
+    }
+
+    /// The earlier of `own` and the moment at which the first window of these objects runs short. What cannot be read counts as nothing: it is
+    /// refused before it is kept.
+    pub fn refresh(
+        own: Option<u64>,
+        places: &[&Map<String, Value>],
+        anchor_us: u64,
+        now_us: u64,
+        rules: &WindowRules,
+    ) -> Option<u64> {
+        let further = Self::read(places).unwrap_or_default();
+        let anchor_us = if anchor_us == 0 { now_us } else { anchor_us };
+        let further = further.refresh_at(anchor_us, now_us, rules);
+        [own, further].into_iter().flatten().min()
+    }
+
+    /// What is wrong with a field that a request sends, if anything is: one of these, or metadata that holds them.
+    pub fn check(field: &str, value: &Value) -> Result<(), Wrong> {
+        match (field, value) {
+            ("metadata", Value::Object(metadata)) => {
+                Self::read(&[metadata]).map(|_| ()).map_err(|mut wrong| {
+                    wrong.at.insert(0, wrong.field.to_owned());
+                    wrong
+                })
+            }
+            (WINDOWS | MODEL_RPM | MODEL_TPM | MODEL_BUDGETS, value) => {
+                let mut object = Map::new();
+                object.insert(field.to_owned(), value.clone());
+                Self::read(&[&object]).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// These, and where they say nothing about a window or a model, what `other` says.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        for (duration, max) in other.windows {
+            self.windows.entry(duration).or_insert(max);
+        }
+        for (model, limits) in other.models {
+            let own = self.models.entry(model).or_default();
+            own.rpm = own.rpm.or(limits.rpm);
+            own.tpm = own.tpm.or(limits.tpm);
+            own.budget = own.budget.take().or(limits.budget);
+        }
+        self
+    }
+
+    /// Puts them into `limits`; windows that count from a day count from that of `anchor_us`.
+    pub fn put(self, limits: &mut Limits, anchor_us: u64, now_us: u64, rules: &WindowRules) {
+        let window = |duration: Option<&str>| {
+            let duration = duration.and_then(BudgetDuration::parse_stored);
+            duration.map_or(BudgetWindow::Lifetime, |duration| {
+                duration.window(anchor_us, now_us, rules)
+            })
+        };
+        for (duration, max) in self.windows {
+            let window = window(Some(&duration));
+            limits.windows.insert(duration, Budget { max, window });
+        }
+        for (model, of_model) in self.models {
+            let rpm = of_model.rpm;
+            let of_model = ModelLimits {
+                rpm: rpm.map(|rpm| u32::try_from(rpm).unwrap_or(u32::MAX)),
+                tpm: of_model.tpm,
+                budget: of_model.budget.map(|(max, duration)| Budget {
+                    max,
+                    window: window(duration.as_deref()),
+                }),
+            };
+            if of_model != ModelLimits::default() {
+                limits.models.insert(model, of_model);
+            }
+        }
+    }
+
+    /// When the first of the published windows runs short.
+    pub fn refresh_at(&self, anchor_us: u64, now_us: u64, rules: &WindowRules) -> Option<u64> {
+        let of_models = self.models.values().filter_map(|of_model| {
+            let (_, duration) = of_model.budget.as_ref()?;
+            duration.as_ref()
+        });
+        self.windows
+            .keys()
+            .chain(of_models)
+            .filter_map(|duration| {
+                let duration = BudgetDuration::parse_stored(duration)?;
+                duration.refresh_at(anchor_us, now_us, rules)
+            })
+            .min()
+    }
+}
+
+fn wrong<T>(field: &'static str, at: &[&str], expected: &'static str) -> Result<T, Wrong> {
+    let at = at.iter().map(|step| (*step).to_owned()).collect();
+    Err(Wrong {
+        field,
+        at,
+        expected,
+    })
+}
+
+fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
+    let Some(list) = value.as_array() else {
+        return wrong(WINDOWS, &[], "a list");
+    };
+    let mut windows = BTreeMap::new();
+    for (at, entry) in list.iter().enumerate() {
+        let at = at.to_string();
+        let Some(entry) = entry.as_object() else {
+            return wrong(
+                WINDOWS,
+                &[&at],
+                "an object with budget_duration and max_budget",
+            );
+        };
+        let duration = match entry.get("budget_duration").and_then(Value::as_str) {
+            Some(text) if BudgetDuration::parse(text).is_some() => text,
+            _ => return wrong(WINDOWS, &[&at, "budget_duration"], DURATION),
+        };
+        let Some(max) = entry.get("max_budget").and_then(money) else {
+            return wrong(WINDOWS, &[&at, "max_budget"], AMOUNT);
+        };
+        // Of one window given twice the lower limit holds.
+        let lowest = windows.entry(duration.to_owned()).or_insert(max);
+        *lowest = max.min(*lowest);
+    }
+    Ok(windows)
+}
+
+const DURATION: &str = "a duration such as 30s, 2h, 1d, 1w or 1mo";
+const AMOUNT: &str = "an amount in dollars, at least 0";
+const COUNT: &str = "a whole number, at least 0";
+
+fn counts(field: &'static str, value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
+    let Some(object) = value.as_object() else {
+        return wrong(field, &[], "an object of models and numbers");
+    };
+    let mut counts = BTreeMap::new();
+    for (model, limit) in object {
+        if limit.is_null() {
+            continue;
+        }
+        let Some(limit) = count(limit) else {
+            return wrong(field, &[model], COUNT);
+        };
+        counts.insert(model.clone(), limit);
+    }
+    Ok(counts)
+}
+
+/// A budget of a model is an amount for ever, or an object with amount, window and rates, each under LiteLLM's new or old name.
+fn budgets(value: &Value) -> Result<BTreeMap<String, OfModel>, Wrong> {
+    let Some(object) = value.as_object() else {
+        return wrong(MODEL_BUDGETS, &[], "an object of models and budgets");
+    };
+    let mut budgets = BTreeMap::new();
+    for (model, budget) in object {
+        let of_model = match budget {
+            Value::Null => continue,
+            Value::Object(budget) => of_model(model, budget)?,
+            amount => match money(amount) {
+                Some(max) => OfModel {
+                    budget: Some((max, None)),
+                    ..OfModel::default()
+                },
+                None => return wrong(MODEL_BUDGETS, &[model], AMOUNT),
+            },
+        };
+        budgets.insert(model.clone(), of_model);
+    }
+    Ok(budgets)
+}
+
+fn of_model(model: &str, budget: &Map<String, Value>) -> Result<OfModel, Wrong> {
+    let given = |names: [&'static str; 2]| {
+        let mut values = names.into_iter().map(|name| (name, budget.get(name)));
+        values.find_map(|(name, value)| Some((name, value.filter(|value| !value.is_null())?)))
+    };
+    let number = |name: &'static str| match given([name, name]) {
+        None => Ok(None),
+        Some((_, value)) => match count(value) {
+            Some(number) => Ok(Some(number)),
+            None => wrong(MODEL_BUDGETS, &[model, name], COUNT),
+        },
+    };
+    let duration = match given(["budget_duration", "time_period"]) {
+        None => None,
+        Some((name, value)) => match value.as_str() {
+            Some(text) if BudgetDuration::parse(text).is_some() => Some(text.to_owned()),
+            _ => return wrong(MODEL_BUDGETS, &[model, name], DURATION),
+        },
+    };
+    let max = match given(["max_budget", "budget_limit"]) {
+        None => None,
+        Some((name, value)) => match money(value) {
+            Some(max) => Some(max),
+            None => return wrong(MODEL_BUDGETS, &[model, name], AMOUNT),
+        },
+    };
+    Ok(OfModel {
+        rpm: number("rpm_limit")?,
+        tpm: number("tpm_limit")?,
+        budget: max.map(|max| (max, duration)),
+    })
+}
+
+fn money(value: &Value) -> Option<NanoUsd> {
+    match value {
+        Value::Number(number) => NanoUsd::parse(&number.to_string()).ok(),
+        Value::String(text) => NanoUsd::parse(text.trim()).ok(),
+        _ => None,
+    }
+}
+
+fn count(value: &Value) -> Option<u64> {
+    let most = |number: &u64| *number <= 1 << 53;
+    match value {
+        Value::Number(number) => number.as_u64().filter(most),
+        Value::String(text) => text.trim().parse().ok().filter(most),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(extra: Value) -> Result<FurtherLimits, Wrong> {
+        let Value::Object(extra) = extra else {
+            panic!()
+        };
+        FurtherLimits::read(&[&extra])
+    }
+
+    fn limits(extra: Value) -> Limits {
+        let mut limits = Limits::default();
+        let now = 1_795_000_000_000_000;
+        read(extra)
+            .unwrap()
+            .put(&mut limits, now, now, &WindowRules::default());
+        limits
+    }
+
+    #[test]
+    fn every_spelling_of_a_limit_is_read() {
+        let limits = limits(json!({
+            "budget_limits": [{"budget_duration": "1h", "max_budget": 1.5}, {"budget_duration": "1h", "max_budget": 0.5},
+                {"budget_duration": "1mo", "max_budget": "20"}],
+            "model_rpm_limit": {"a": 3, "b": null},
+            "model_tpm_limit": {"a": 1000},
+            "model_max_budget": {
+                "a": {"budget_limit": "0.25", "time_period": "1h", "rpm_limit": 9},
+                "c": {"max_budget": 2, "budget_duration": "1d", "tpm_limit": 7},
+                "d": 4,
+                "e": {},
+            },
+        }));
+        let dollars = |budget: &Budget| budget.max.get() / 10_000_000;
+        let windows = limits
+            .windows
+            .iter()
+            .map(|(text, budget)| (text.as_str(), dollars(budget)));
+        assert_eq!(windows.collect::<Vec<_>>(), [("1h", 50), ("1mo", 2_000)]);
+        assert!(matches!(
+            limits.windows["1mo"].window,
+            BudgetWindow::Calendar(_)
+        ));
+        let model = |name: &str| {
+            let model = &limits.models[name];
+            (model.rpm, model.tpm, model.budget.as_ref().map(dollars))
+        };
+        assert_eq!(model("a"), (Some(3), Some(1_000), Some(25)));
+        assert_eq!(model("c"), (None, Some(7), Some(200)));
+        assert_eq!(model("d"), (None, None, Some(400)));
+        assert_eq!(
+            limits.models["d"].budget.as_ref().unwrap().window,
+            BudgetWindow::Lifetime
+        );
+        assert_eq!(limits.models.len(), 3, "what limits nothing is left out");
+    }
+
+    #[test]
+    fn what_means_nothing_is_named() {
+        for (extra, field, at) in [
+            (json!({"budget_limits": {}}), WINDOWS, ""),
+            (
+                json!({"budget_limits": [{"max_budget": 1}]}),
+                WINDOWS,
+                "0.budget_duration",
+            ),
+            (
+                json!({"budget_limits": [{"budget_duration": "1x", "max_budget": 1}]}),
+                WINDOWS,
+                "0.budget_duration",
+            ),
+            (
+                json!({"budget_limits": [{"budget_duration": "1d", "max_budget": -1}]}),
+                WINDOWS,
+                "0.max_budget",
+            ),
+            (json!({"model_rpm_limit": {"a": 1.5}}), MODEL_RPM, "a"),
+            (json!({"model_tpm_limit": {"a": -1}}), MODEL_TPM, "a"),
+            (
+                json!({"model_max_budget": {"a": {"budget_limit": "much"}}}),
+                MODEL_BUDGETS,
+                "a.budget_limit",
+            ),
+            (
+                json!({"model_max_budget": {"a": {"max_budget": 1, "time_period": "often"}}}),
+                MODEL_BUDGETS,
+                "a.time_period",
+            ),
+            (json!({"model_max_budget": {"a": true}}), MODEL_BUDGETS, "a"),
+        ] {
+            let wrong = read(extra).unwrap_err();
+            assert_eq!((wrong.field, wrong.at.join(".").as_str()), (field, at));
+        }
+    }
+
+    #[test]
+    fn the_first_calendar_that_runs_short_is_refreshed() {
+        let (now, rules) = (1_795_000_000_000_000, WindowRules::default());
+        let at = |extra| read(extra).unwrap().refresh_at(now, now, &rules);
+        let day = at(json!({"budget_limits": [{"budget_duration": "1d", "max_budget": 1}]}));
+        let month =
+            at(json!({"model_max_budget": {"a": {"max_budget": 1, "budget_duration": "1mo"}}}));
+        assert!(day.unwrap() > now && month > day);
+        assert_eq!(
+            at(json!({"budget_limits": [{"budget_duration": "1h", "max_budget": 1}]})),
+            None
+        );
+    }
+}
