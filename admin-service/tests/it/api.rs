@@ -21,5 +21,6 @@ mod publication;
 mod published_limits;
 mod roles;
 mod settings;
+mod sweep;
 mod teams;
 mod users;
