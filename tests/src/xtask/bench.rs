@@ -7,6 +7,7 @@
 mod chart;
 mod growth;
 mod report;
+mod scale;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,12 @@ pub struct Arguments {
     /// Keys of the larger number.
     #[arg(long, default_value_t = 10_000)]
     keys: usize,
+    /// Measures the admin service on large databases instead of the gateway.
+    #[arg(long)]
+    scale: bool,
+    /// Rows of the spend log there; a fiftieth as many keys, a five-hundredth as many users.
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(5_000..=100_000_000))]
+    rows: u64,
     /// Folder of the results; target/bench where it is not said.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -73,6 +80,19 @@ const CASES: [Case; 3] = [
 
 /// Measures and reports.
 pub async fn run(arguments: Arguments) -> Result<()> {
+    let folder = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| setup::target().join("bench"));
+    if arguments.scale {
+        let rows = arguments.rows;
+        let size = scale::Size {
+            users: rows / 500,
+            keys: rows / 50,
+            rows,
+        };
+        return scale::run(size, &folder).await;
+    }
     let data = setup::private().join("bench");
     // Every run starts from nothing: an old spend stream would be somebody else's cost.
     let _ = std::fs::remove_dir_all(&data);
@@ -92,10 +112,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut report = measure(&stack, &arguments, &key).await?;
     setup::progress("What must not grow");
     report.growth = Some(growth::measure(&stack, &keys, arguments.body, arguments.seconds).await?);
-    let folder = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| setup::target().join("bench"));
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
     std::fs::write(
@@ -217,6 +233,17 @@ fn cpu_seconds(process: &Process) -> Result<f64> {
     };
     // utime and stime, in ticks of 10 ms.
     Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// Resident memory of a process, MiB.
+fn resident(process: &Process) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("/proc tells no memory")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }
 
 /// Empties the stream that the paused ledger does not drain.

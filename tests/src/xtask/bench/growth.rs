@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollkeeper_tests::client::authority;
 use tollkeeper_tests::load::{Load, chat_request, number, percentile};
-use tollkeeper_tests::process::Process;
 use tollkeeper_tests::stack::{Envoy, Stack};
 
-use super::{cpu_seconds, forget_spend};
+use super::{cpu_seconds, forget_spend, resident};
 
 /// Keys of the smaller number.
 const FEW: usize = 100;
@@ -154,17 +153,6 @@ fn median(mut lines: Vec<Line>) -> Option<Line> {
     lines.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     let middle = lines.len() / 2;
     lines.into_iter().nth(middle)
-}
-
-/// Resident memory of a process, MiB.
-fn resident(process: &Process) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("/proc tells no memory")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
 }
 
 impl Growth {
