@@ -83,6 +83,8 @@ pub enum CallerKey {
         team_id: Option<String>,
         /// Routes it may call; empty: all.
         allowed_routes: Vec<String>,
+        /// Whether its `permissions` let it read what everybody spent.
+        get_spend_routes: bool,
     },
 }
 
@@ -147,6 +149,7 @@ impl Caller {
             user_id,
             team_id,
             allowed_routes,
+            get_spend_routes,
             role,
             ..
         } = match standing {
@@ -161,6 +164,7 @@ impl Caller {
                 token,
                 team_id,
                 allowed_routes,
+                get_spend_routes,
             },
             from,
         })

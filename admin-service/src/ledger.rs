@@ -10,11 +10,14 @@
 
 mod batch;
 mod drain;
+mod reconcile;
+mod retention;
 mod stream;
 mod sweep;
 
-pub use batch::fold;
+pub use batch::{CALL_TYPES, fold};
 pub use drain::{DrainError, Drained, Ledger};
+pub use retention::Retention;
 pub use stream::{StreamEntry, StreamId, lengths as stream_lengths, read as read_stream};
 pub use sweep::sweep;
 

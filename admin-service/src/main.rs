@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::config::{Config, Environment, Options};
-use tollkeeper_admin::serve::Service;
+use tollkeeper_admin::serve::{self, Service};
 use tracing_subscriber::EnvFilter;
 
 /// Keeps people, keys and policy, publishes them to Redis, and keeps the spend ledger.
@@ -23,6 +23,8 @@ struct Program {
 enum Command {
     /// Serves; the same as no command.
     Serve(Options),
+    /// Compares the spend log, the sums, the totals and the counters in Redis; prints what differs, and fails if anything does.
+    Reconcile(Options),
 }
 
 #[tokio::main]
@@ -34,11 +36,12 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let program = Program::parse();
-    let options = match program.command {
-        Some(Command::Serve(options)) => options,
-        None => program.options,
+    let done = match program.command {
+        Some(Command::Serve(options)) => run(&options).await,
+        Some(Command::Reconcile(options)) => reconcile(&options).await,
+        None => run(&program.options).await,
     };
-    match run(&options).await {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!("{why}");
@@ -65,6 +68,23 @@ async fn run(options: &Options) -> Result<(), String> {
     tracing::info!("stopping");
     service.stop().await;
     Ok(())
+}
+
+async fn reconcile(options: &Options) -> Result<(), String> {
+    let config =
+        Config::load(options, Environment::of_process()).map_err(|error| error.to_string())?;
+    let differences = serve::reconcile(config, Clock::System).await?;
+    let mut out = std::io::stdout();
+    let mut print = |line: String| {
+        writeln!(out, "{line}").map_err(|error| format!("cannot write to standard output: {error}"))
+    };
+    for difference in &differences {
+        print(difference.to_string())?;
+    }
+    match differences.len() {
+        0 => print("rows, sums, totals and counters agree".to_owned()),
+        count => Err(format!("{count} differences")),
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT; both are caught from here on.

@@ -33,6 +33,10 @@ pub enum Verdict {
     OnlyProxyAdmin,
     /// 403: this role only looks.
     ViewerMayNot,
+    /// Anything, for a key whose `permissions` have `get_spend_routes`; 401 for others.
+    WithSpendPermission,
+    /// 401: for the master key alone; any other key is told so, whatever its role.
+    OnlyMasterKey,
 }
 
 impl Verdict {
@@ -43,6 +47,8 @@ impl Verdict {
             Self::May(Reach::Own) => "own",
             Self::OnlyProxyAdmin => "401",
             Self::ViewerMayNot => "403",
+            Self::WithSpendPermission => "permit",
+            Self::OnlyMasterKey => "master",
         }
     }
 }
@@ -201,9 +207,19 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
             });
         }
     }
+    let has_permission = matches!(
+        caller.key,
+        CallerKey::Virtual {
+            get_spend_routes: true,
+            ..
+        }
+    );
     match rule.verdict(caller.role) {
         Verdict::May(reach) => Ok(reach),
-        Verdict::OnlyProxyAdmin => Err(Refusal::OnlyProxyAdmin {
+        Verdict::WithSpendPermission if has_permission => Ok(Reach::Any),
+        Verdict::OnlyMasterKey if caller.key == CallerKey::Master => Ok(Reach::Any),
+        Verdict::OnlyMasterKey => Err(Refusal::OnlyMasterKey(path.to_owned())),
+        Verdict::OnlyProxyAdmin | Verdict::WithSpendPermission => Err(Refusal::OnlyProxyAdmin {
             route: path.to_owned(),
             role: caller.role.as_str(),
             user: caller.masked_user(),

@@ -35,6 +35,8 @@ mod watch_redis;
 
 pub use health::{Health, RedisState, Report};
 pub use link::{Link, LinkError, refuse_error};
+pub(crate) use records::record_id;
+pub(crate) use restore::time_ms;
 
 /// How often expired reservations are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -2,9 +2,11 @@
 //!
 //! [`crate::router`] says which path leads where.
 
+pub mod activity;
 pub mod answer;
 pub mod budgets;
 pub mod customers;
+pub mod global;
 pub mod health;
 pub mod keys;
 pub(crate) mod shape;

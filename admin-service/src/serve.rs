@@ -18,10 +18,11 @@ use crate::app::App;
 use crate::catalogue::{Catalogue, CatalogueError, PriceList};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Retention};
 use crate::publish::{Health, Link, LinkError, Publisher};
 use crate::router::router;
 use crate::settings::Live;
+use crate::store::spend::Difference;
 use crate::store::{Store, StoreError, keys, refresh};
 
 /// How long requests and tasks may take to end.
@@ -170,6 +171,27 @@ impl Service {
     }
 }
 
+/// Compares the ledger with itself and with Redis, without serving; answers what differs.
+pub async fn reconcile(config: Config, clock: Clock) -> Result<Vec<Difference>, String> {
+    let said = |error: &dyn fmt::Display| error.to_string();
+    let store = Store::connect(&config.database_url, config.database_connections, clock);
+    let store = store.await.map_err(|error| said(&error))?;
+    let settings = Live::of(config.file.clone()).map_err(|error| said(&error))?;
+    settings
+        .refresh(&store)
+        .await
+        .map_err(|error| said(&error))?;
+    let ledger = Ledger {
+        store,
+        link: Link::new(&config.redis_url).map_err(|error| said(&error))?,
+        partitions: (0..config.partitions).map(Partition).collect(),
+        settings,
+        health: Health::default(),
+        holder: uuid::Uuid::new_v4().to_string(),
+    };
+    ledger.reconcile().await.map_err(|error| said(&error))
+}
+
 fn catalogue(config: &Config, live: &Live) -> Result<Catalogue, StartError> {
     let prices = match &config.prices {
         Some(path) => {
@@ -215,6 +237,11 @@ fn tasks(
         partitions: (0..config.partitions).map(Partition).collect(),
         settings: app.live.clone(),
         health: app.health.clone(),
+        holder: holder.clone(),
+    };
+    let retention = Retention {
+        store: app.store.clone(),
+        settings: app.live.clone(),
         holder,
     };
     let (store, live) = (app.store.clone(), app.live.clone());
@@ -223,8 +250,12 @@ fn tasks(
     let (stop_publisher, stop_ledger, stop_upkeep) =
         (stop.subscribe(), stop.subscribe(), stop.subscribe());
     let stop_settings = stop.subscribe();
+    let (stop_retention, stop_comparing) = (stop.subscribe(), stop.subscribe());
+    let comparing = ledger.clone();
     tasks.spawn(async move { Box::pin(publisher.run(stop_publisher)).await });
     tasks.spawn(async move { ledger.run(stop_ledger).await });
+    tasks.spawn(async move { retention.run(stop_retention).await });
+    tasks.spawn(async move { Box::pin(comparing.watch_agreement(stop_comparing)).await });
     tasks.spawn(async move { refresh::run(&store, &live, stop_upkeep).await });
     tasks.spawn(async move {
         follower

@@ -28,7 +28,7 @@ mod read;
 
 pub use budgets::{CustomerDefault, ProxyBudget};
 pub(crate) use read::take;
-pub use read::{KeyBounds, KeyDefaults, TeamDefaults, UserDefaults};
+pub use read::{KeyBounds, KeyDefaults, Retention, TeamDefaults, UserDefaults};
 
 /// How often the revision and the file are looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -54,6 +54,8 @@ pub struct Settings {
     pub user_defaults: UserDefaults,
     /// `default_team_params`.
     pub team_defaults: TeamDefaults,
+    /// How long rows of the spend log are kept; for ever without it.
+    pub retention: Option<Retention>,
     /// `disable_auto_add_proxy_admin_to_teams`.
     pub leave_admin_out_of_teams: bool,
     /// `litellm_settings` as it is in force, for what has no field of its own here.

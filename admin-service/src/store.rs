@@ -18,6 +18,7 @@ use crate::clock::Clock;
 
 pub mod audit;
 pub mod budgets;
+mod conditions;
 pub mod customers;
 pub mod idempotency;
 pub mod keys;
@@ -29,6 +30,7 @@ pub mod outbox;
 pub mod publish_state;
 pub mod publish_view;
 pub mod refresh;
+pub mod reports;
 pub mod row;
 pub mod settings;
 pub mod spend;

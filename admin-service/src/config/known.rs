@@ -93,7 +93,6 @@ pub(super) const GENERAL: &[&str] = &[
     "maximum_spend_logs_cleanup_max_batches",
     "maximum_spend_logs_cleanup_run_budget",
     "maximum_spend_logs_cleanup_target_size",
-    "maximum_spend_logs_retention_period",
     "maximum_spend_logs_size",
     "maximum_spend_logs_size_check_interval",
     "missing_session_id",

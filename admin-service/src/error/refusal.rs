@@ -55,6 +55,8 @@ pub enum Refusal {
         /// The route.
         route: String,
     },
+    /// Only the master key may call this route.
+    OnlyMasterKey(String),
     /// No such path.
     NoRoute,
     /// A path that this product does not serve although LiteLLM does; says what.
@@ -262,4 +264,27 @@ pub enum Refusal {
         /// The members there are.
         existing: String,
     },
+
+    /// Spend by day without its days.
+    DatesMissing,
+    /// A report by day without its days; LiteLLM says it in another shape there.
+    ReportDatesMissing,
+    /// The spend of somebody else.
+    OwnSpendOnly,
+    /// The spend of an organization that the caller does not administer.
+    NotYourOrganizationSpend(String),
+    /// More ids than one request may name.
+    TooManyNamed(&'static str, usize),
+    /// An export in a format that there is not.
+    BadExportFormat,
+    /// A report by what none is made by.
+    BadGroup,
+    /// `/spend/calculate` without what it needs.
+    NothingToPrice,
+    /// `/spend/calculate` of a model without messages.
+    MessagesMissing,
+    /// A model without a known price.
+    PriceUnknown(String),
+    /// A request that is not in the log, or not the caller's.
+    SpendLogMissing(String),
 }

@@ -4,7 +4,7 @@
 //! assign it alike. A settlement that follows a sweep of the same request corrects totals and sums always, and the window's spent
 //! amount only while that window lasts, as the script does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use contract::id::ReservationId;
@@ -14,13 +14,16 @@ use contract::usage::Usage;
 
 use super::stream::StreamEntry;
 use crate::store::spend::{
-    DailyKey, DailySums, Prior, ScopeKey, ScopeState, SpendRow, Writes, scopes_of,
+    DailyKey, DailySums, Dimension, ErrorKey, Prior, ScopeKey, ScopeState, SpendRow, Writes,
+    scopes_of,
 };
 
 /// Longest text of a row that a client or provider chose, in bytes; the rest is cut off. Index entries of PostgreSQL end at 2,704.
 const LONGEST_TEXT: usize = 256;
 /// Most tokens of one kind that a row holds: sums of many stay in 64 bits.
 const MOST_TOKENS: u64 = 1 << 40;
+/// Most tags of a row, the first ones: whoever sends thousands must not make thousands of sums.
+const MOST_TAGS: usize = 32;
 
 /// The scopes that an event is counted in.
 pub fn scopes(entry: &StreamEntry, event: &SpendEvent) -> Vec<ScopeKey> {
@@ -126,21 +129,47 @@ impl Fold {
 
     fn daily(&mut self, row: &SpendRow, sign: i64) {
         let sums = sums(row);
-        let users = &mut self.writes.daily_users;
-        add(
-            users.entry(daily_key(row, &row.user_id)).or_default(),
-            &sums,
-            sign,
-        );
-        if !row.team_id.is_empty() {
-            let teams = &mut self.writes.daily_teams;
-            add(
-                teams.entry(daily_key(row, &row.team_id)).or_default(),
-                &sums,
-                sign,
-            );
+        let writes = &mut self.writes;
+        for (dimension, entity) in entities(row) {
+            let mut key = daily_key(row, entity);
+            let by_key = writes.daily.entry((dimension, key.clone())).or_default();
+            by_key.add_times(&sums, sign);
+            key.api_key.clear();
+            if dimension == Dimension::User {
+                key.entity.clear();
+            }
+            let over_keys = writes.daily_over_keys.entry((dimension, key)).or_default();
+            over_keys.add_times(&sums, sign);
+        }
+        let day = date(row.admitted_ms).unwrap_or_default();
+        let (spend, last) = writes.api_keys.entry(row.api_key.clone()).or_default();
+        *spend += sign * sums.spend;
+        *last = std::mem::take(last).max(day.clone());
+        if sums.failed_requests > 0 {
+            let key = ErrorKey {
+                date: day,
+                api_key: row.api_key.clone(),
+                user_id: row.user_id.clone(),
+                model_group: row.model_group.clone(),
+                endpoint: endpoint(&row.call_type).to_owned(),
+                http_status: row.http_status,
+            };
+            *writes.errors.entry(key).or_default() += sign;
         }
     }
+}
+
+/// Whose sums a request counts in.
+fn entities(row: &SpendRow) -> impl Iterator<Item = (Dimension, &str)> {
+    let named = [
+        (Dimension::Team, row.team_id.as_str()),
+        (Dimension::Organization, row.organization_id.as_str()),
+        (Dimension::EndUser, row.end_user.as_str()),
+    ];
+    let tags = row.tags.iter().map(|tag| (Dimension::Tag, tag.as_str()));
+    let named = named.into_iter().chain(tags);
+    std::iter::once((Dimension::User, row.user_id.as_str()))
+        .chain(named.filter(|(_, entity)| !entity.is_empty()))
 }
 
 fn exchange(sum: NanoUsd, old: NanoUsd, new: NanoUsd) -> NanoUsd {
@@ -183,6 +212,11 @@ fn row(entry: &StreamEntry, event: &SpendEvent) -> Option<SpendRow> {
             .as_ref()
             .map(|team| team.as_str().to_owned())
             .unwrap_or_default(),
+        organization_id: body
+            .organization
+            .as_ref()
+            .map(|organization| clean(organization.as_str()))
+            .unwrap_or_default(),
         end_user: text(&body.end_user),
         model: clean(&body.model),
         model_group: clean(&body.model_group),
@@ -191,10 +225,19 @@ fn row(entry: &StreamEntry, event: &SpendEvent) -> Option<SpendRow> {
         exact: body.exact,
         spend: event.cost,
         usage: bounded(&body.usage),
-        tags: body.tags.iter().map(|tag| clean(tag)).collect(),
+        tags: tags(&body.tags),
         client_ip: text(&body.client_ip),
         windows: BTreeMap::new(),
     })
+}
+
+/// Each tag once.
+fn tags(sent: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let tags = sent.iter().map(|tag| clean(tag));
+    tags.filter(|tag| !tag.is_empty() && seen.insert(tag.clone()))
+        .take(MOST_TAGS)
+        .collect()
 }
 
 /// Text that both databases take: without NUL, and no longer than an index entry may be.
@@ -241,13 +284,24 @@ fn daily_key(row: &SpendRow, entity: &str) -> DailyKey {
 /// The path that a call type is called at, as LiteLLM's daily sums name it.
 fn endpoint(call_type: &str) -> &str {
     match call_type {
-        "acompletion" | "completion" => "/chat/completions",
-        "atext_completion" | "text_completion" => "/completions",
-        "aembedding" | "embedding" => "/embeddings",
-        "aresponses" | "responses" => "/responses",
-        other => other,
+        "completion" => "/chat/completions",
+        "text_completion" => "/completions",
+        "embedding" => "/embeddings",
+        "responses" => "/responses",
+        other => CALL_TYPES
+            .iter()
+            .find(|(known, _)| *known == other)
+            .map_or(other, |(_, endpoint)| endpoint),
     }
 }
+
+/// Call types of the gateway and their paths.
+pub const CALL_TYPES: [(&str, &str); 4] = [
+    ("acompletion", "/chat/completions"),
+    ("atext_completion", "/completions"),
+    ("aembedding", "/embeddings"),
+    ("aresponses", "/responses"),
+];
 
 fn sums(row: &SpendRow) -> DailySums {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -262,25 +316,13 @@ fn sums(row: &SpendRow) -> DailySums {
         completion_tokens: number(row.usage.completion_tokens()),
         cache_read: number(row.usage.cache_read),
         cache_creation: number(cache_creation),
+        cache_hits: i64::from(succeeded > 0 && row.usage.cache_read > 0),
         api_requests: 1,
         successful_requests: succeeded,
         failed_requests: 1 - succeeded,
         total_response_time_ms: number(row.duration_ms),
         timed_requests: i64::from(row.duration_ms > 0),
     }
-}
-
-fn add(to: &mut DailySums, sums: &DailySums, sign: i64) {
-    to.spend += sign * sums.spend;
-    to.prompt_tokens += sign * sums.prompt_tokens;
-    to.completion_tokens += sign * sums.completion_tokens;
-    to.cache_read += sign * sums.cache_read;
-    to.cache_creation += sign * sums.cache_creation;
-    to.api_requests += sign * sums.api_requests;
-    to.successful_requests += sign * sums.successful_requests;
-    to.failed_requests += sign * sums.failed_requests;
-    to.total_response_time_ms += sign * sums.total_response_time_ms;
-    to.timed_requests += sign * sums.timed_requests;
 }
 
 #[cfg(test)]

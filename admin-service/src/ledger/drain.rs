@@ -275,7 +275,8 @@ impl Change for Drain<'_> {
     }
 }
 
-async fn prior(
+/// What the database knows about the events and scopes of these entries.
+pub(super) async fn prior(
     tx: &mut Tx,
     entries: &[StreamEntry],
     rules: &WindowRules,

@@ -103,14 +103,19 @@ pub async fn read(
     let replies = link.commands(&commands.collect::<Vec<_>>()).await?;
     let mut entries = Vec::new();
     for (partition, reply) in partitions.iter().zip(replies) {
-        let Reply::Array(Some(items)) = crate::publish::refuse_error(reply)? else {
-            return Err(LinkError::Malformed("XRANGE"));
-        };
-        for item in items {
-            entries.push(entry(*partition, item).ok_or(LinkError::Malformed("XRANGE"))?);
-        }
+        entries.extend(self::entries(*partition, reply)?);
     }
     Ok(entries)
+}
+
+/// The entries of a reply to XRANGE.
+pub fn entries(partition: Partition, reply: Reply) -> Result<Vec<StreamEntry>, LinkError> {
+    let Reply::Array(Some(items)) = crate::publish::refuse_error(reply)? else {
+        return Err(LinkError::Malformed("XRANGE"));
+    };
+    let entries = items.into_iter().map(|item| entry(partition, item));
+    let entries = entries.collect::<Option<Vec<_>>>();
+    entries.ok_or(LinkError::Malformed("XRANGE"))
 }
 
 /// How many entries each of these streams holds.

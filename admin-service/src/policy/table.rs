@@ -10,15 +10,19 @@ const ANY: Verdict = Verdict::May(Reach::Any);
 const OWN: Verdict = Verdict::May(Reach::Own);
 const ADMIN: Verdict = Verdict::OnlyProxyAdmin;
 const VIEW: Verdict = Verdict::ViewerMayNot;
+const PERMIT: Verdict = Verdict::WithSpendPermission;
+const MASTER: Verdict = Verdict::OnlyMasterKey;
 
 const NONE: Relation = Relation::Nothing;
 const TEAM: Relation = Relation::Team;
 const PERM: Relation = Relation::Permitted;
+const ORG: Relation = Relation::Organization;
 
 const MANAGE: &[&str] = &["management_routes"];
 const MANAGE_INFO: &[&str] = &["management_routes", "info_routes"];
 const INFO: &[&str] = &["info_routes"];
 const SPEND: &[&str] = &["spend_tracking_routes", "management_routes"];
+const GLOBAL: &[&str] = &["global_spend_tracking_routes"];
 
 policy! {
     //                                    admin viewer user  u.viewer none   team admin, team member, organization admin
@@ -86,7 +90,29 @@ policy! {
     CustomerList, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
     /// Reads the spend log.
-    SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, PERM, ORG];
+    /// Lists keys, users and tags by what they spent; reports what one of them spent.
+    SpendReports, SPEND,                 [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    /// Asks what a request would cost.
+    SpendCalculate, SPEND,               [ANY,  ANY,   ANY,   ANY,   ADMIN], [NONE, NONE, NONE];
+    /// Reads what everybody spent.
+    GlobalSpend, GLOBAL,                 [ANY,  ANY,   PERMIT, PERMIT, PERMIT], [NONE, NONE, NONE];
+    /// Sets back what keys and teams have spent.
+    GlobalSpendReset: Writes, GLOBAL,    [MASTER, MASTER, MASTER, MASTER, MASTER], [NONE, NONE, NONE];
+    /// Reads how many requests there were.
+    GlobalActivity, GLOBAL,              [ANY,  ANY,   OWN,   ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads how many requests failed.
+    GlobalExceptions, GLOBAL,            [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads what users did by day.
+    UserActivity, MANAGE,                [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    /// Reads what teams did by day.
+    TeamActivity, MANAGE,                [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, PERM, ORG];
+    /// Reads what organizations did by day.
+    OrganizationActivity, MANAGE,        [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
+    /// Reads what customers did by day.
+    CustomerActivity, MANAGE,            [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads what was done under tags by day.
+    TagActivity, MANAGE,                 [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
 
     /// Reads the service's figures.
     ServiceMetrics, INFO,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];

@@ -51,6 +51,10 @@ pub struct Report {
     pub last_restore_ms: u64,
     /// How often this process compared everything in Redis with the database.
     pub reconciles: u64,
+    /// What differed when the ledger was last compared with itself: none until it was.
+    pub ledger_differences: Option<u64>,
+    /// When that was, microseconds since the epoch.
+    pub ledger_compared_us: Option<u64>,
 }
 
 impl Health {

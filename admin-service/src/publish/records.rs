@@ -111,7 +111,7 @@ pub(super) fn owner(object: &Published) -> Option<&UserId> {
 }
 
 /// The scope that a kind and object of the outbox name.
-pub(super) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreError> {
+pub(crate) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreError> {
     Ok(match kind {
         Kind::Key => RecordId::key(&KeyId::new(object_id)),
         Kind::User => RecordId::user(&UserId::new(object_id)),

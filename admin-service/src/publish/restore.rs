@@ -218,22 +218,26 @@ impl Publisher {
     }
 
     async fn redis_now_ms(&self) -> Result<u64, LinkError> {
-        let Reply::Array(Some(parts)) = refuse_error(self.link.command(&[b"TIME"]).await?)? else {
-            return Err(LinkError::Malformed("TIME"));
-        };
-        let number = |part: &Reply| match part {
-            Reply::Bulk(Some(digits)) => std::str::from_utf8(digits).ok()?.parse::<u64>().ok(),
+        let time = refuse_error(self.link.command(&[b"TIME"]).await?)?;
+        time_ms(&time).ok_or(LinkError::Malformed("TIME"))
+    }
+}
+
+/// The answer to TIME, in ms.
+pub(crate) fn time_ms(time: &Reply) -> Option<u64> {
+    let number = |part: &Reply| match part {
+        Reply::Bulk(Some(digits)) => std::str::from_utf8(digits).ok()?.parse::<u64>().ok(),
+        _ => None,
+    };
+    match time {
+        Reply::Array(Some(parts)) => match &parts[..] {
+            [seconds, micros] => {
+                let (seconds, micros) = (number(seconds)?, number(micros)?);
+                Some(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
+            }
             _ => None,
-        };
-        match &parts[..] {
-            [seconds, micros] => number(seconds)
-                .zip(number(micros))
-                .map(|(seconds, micros)| {
-                    seconds.saturating_mul(1_000).saturating_add(micros / 1_000)
-                }),
-            _ => None,
-        }
-        .ok_or(LinkError::Malformed("TIME"))
+        },
+        _ => None,
     }
 }
 

@@ -2,6 +2,10 @@
 
 use super::types::{Field, Type};
 
+mod spend;
+
+pub use spend::{CALCULATE, END_USERS};
+
 mod budgets;
 mod customers;
 

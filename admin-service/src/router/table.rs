@@ -8,10 +8,11 @@ use crate::request::{
     GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS, UPDATE_KEY,
     UPDATE_TEAM, UPDATE_USER, USER_IDS,
 };
-use crate::routes::{health, keys, spend, teams, users};
+use crate::routes::{health, keys, teams, users};
 
 mod budgets;
 mod customers;
+mod spend;
 
 /// All of them.
 pub fn rows() -> Vec<Row> {
@@ -21,7 +22,7 @@ pub fn rows() -> Vec<Row> {
         teams(),
         budgets::rows(),
         customers::rows(),
-        spend(),
+        spend::rows(),
         service(),
     ]
     .concat()
@@ -60,13 +61,6 @@ fn teams() -> Vec<Row> {
         post(A::TeamDelete,    "/team/delete",              "delete_team",       teams::delete).body(TEAM_IDS).also(&[404]).json(one(&teams::DELETED)),
         post(A::TeamMemberAdd, "/team/member_add",          "team_member_add",   teams::member_add).body(MEMBER_ADD).also(&[404]).json(one(&teams::MEMBERS_ADDED)),
         get( A::TeamInfo,      "/team/info",                "team_info",         teams::info).query(teams::INFO_QUERY).also(&[404]).json(one(&teams::INFO)),
-    ]
-}
-
-#[rustfmt::skip]
-fn spend() -> Vec<Row> {
-    vec![
-        get( A::SpendLogs,     "/spend/logs",               "view_spend_logs",   spend::logs).query(spend::LOGS_QUERY).json(spend::LOGS),
     ]
 }
 

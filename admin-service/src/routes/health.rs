@@ -45,10 +45,13 @@ pub static READY_DETAILS: Record = Record::new(
 /// What waits.
 pub static BACKLOG: Record = Record::new(
     "Backlog",
-    &[(
-        "in_flight_requests outbox_waiting publish_lag_ms spend_events_waiting dead_letters",
-        WHOLE_OR_NULL,
-    )],
+    &[
+        (
+            "in_flight_requests outbox_waiting publish_lag_ms spend_events_waiting dead_letters",
+            WHOLE_OR_NULL,
+        ),
+        ("ledger_differences", WHOLE_OR_NULL),
+    ],
 );
 /// The parts.
 pub static HEALTH: Record = Record::new(
@@ -126,6 +129,7 @@ pub async fn backlog(
         "publish_lag_ms": lag_ms,
         "spend_events_waiting": report.stream_length,
         "dead_letters": report.dead_letters,
+        "ledger_differences": report.ledger_differences,
     })))
 }
 

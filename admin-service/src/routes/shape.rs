@@ -50,6 +50,20 @@ pub(super) fn dollars(amount: NanoUsd) -> Value {
         .map_or(Value::Null, Value::Number)
 }
 
+/// A sum in nano-dollars as dollars, with all its digits: sums may be larger than any single amount.
+pub(super) fn nano_dollars(nano: i64) -> Value {
+    let sign = if nano < 0 { "-" } else { "" };
+    let nano = nano.unsigned_abs();
+    let fraction = format!("{:09}", nano % 1_000_000_000);
+    let digits = match fraction.trim_end_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    format!("{sign}{}.{digits}", nano / 1_000_000_000)
+        .parse::<Number>()
+        .map_or(Value::Null, Value::Number)
+}
+
 pub(super) fn maybe_dollars(amount: Option<NanoUsd>) -> Value {
     amount.map_or(Value::Null, dollars)
 }
@@ -175,6 +189,10 @@ mod tests {
         assert_eq!(printed(10_000_000_000), "10.0");
         assert_eq!(printed(123_456_789), "0.123456789");
         assert_eq!(printed(100), "0.0000001");
+        let summed = |nano| nano_dollars(nano).to_string();
+        assert_eq!(summed(123_456_789), "0.123456789");
+        assert_eq!(summed(i64::MAX), "9223372036.854775807");
+        assert_eq!(summed(-10_000_000), "-0.01");
     }
 
     #[test]

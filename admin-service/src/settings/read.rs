@@ -72,6 +72,15 @@ pub struct TeamDefaults {
     pub organization_id: Option<String>,
 }
 
+/// How long rows of the spend log are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `maximum_spend_logs_retention_period`, microseconds.
+    pub period_us: u64,
+    /// `maximum_spend_logs_retention_interval`, microseconds: how often older ones are deleted.
+    pub interval_us: u64,
+}
+
 /// Global roles that a new user may be given.
 const ROLES: &[&str] = &[
     "proxy_admin",
@@ -105,6 +114,7 @@ pub(crate) fn take(
     settings.key_bounds = key_bounds(litellm, warnings)?;
     settings.user_defaults = user_defaults(litellm, warnings)?;
     settings.team_defaults = team_defaults(litellm, warnings)?;
+    settings.retention = retention(general)?;
     settings.leave_admin_out_of_teams = general
         .flag("disable_auto_add_proxy_admin_to_teams")?
         .unwrap_or(false);
@@ -134,6 +144,29 @@ fn windows(litellm: &mut Section<'_>) -> Result<WindowRules, ConfigError> {
         rules.reset_time = reset_time;
     }
     Ok(rules)
+}
+
+/// A row is kept a day at least: whoever settles late must find it.
+fn retention(general: &mut Section<'_>) -> Result<Option<Retention>, ConfigError> {
+    const DAY_US: u64 = 86_400_000_000;
+    let mut read = |name: &str, least: u64, expected: &str| {
+        general.read(name, expected, |value| {
+            let us = duration_us(value.as_str()?)?;
+            (us >= least).then_some(us)
+        })
+    };
+    let period = "a duration of at least a day, such as 30d";
+    let period = read("maximum_spend_logs_retention_period", DAY_US, period)?;
+    let interval = "a duration of at least a minute, such as 1d";
+    let interval = read(
+        "maximum_spend_logs_retention_interval",
+        60_000_000,
+        interval,
+    )?;
+    Ok(period.map(|period_us| Retention {
+        period_us,
+        interval_us: interval.unwrap_or(DAY_US),
+    }))
 }
 
 fn key_defaults(litellm: &mut Section<'_>) -> Result<KeyDefaults, ConfigError> {

@@ -14,24 +14,36 @@ use super::outbox::Kind;
 use super::{StoreError, Tx, customers};
 use crate::domain::budget_window::WindowRules;
 
+mod compare;
 mod daily;
 mod dead_letters;
 mod lease;
 mod logs;
+mod marks;
 mod parts;
 mod restore;
+mod retention;
 mod rows;
 mod scopes;
 mod shown;
 mod watermarks;
 mod windows;
 
+pub use compare::{
+    Day, Difference, day as compare_day, days as compared_days, totals as compare_totals,
+};
+pub(super) use daily::SUMS;
 pub use dead_letters::{DeadLetter, count as dead_letters};
-pub use lease::{Lease, holder};
-pub use logs::{Filter, LogRow, SummaryRow, rows as log_rows, summary};
+pub use lease::{Lease, hold as hold_lease, holder};
+pub use logs::{
+    Filter, LogRow, Page, Sort, SummaryRow, count as count_logs, page_of as log_page,
+    rows as log_rows, summary,
+};
 pub use restore::{Recent, Restored, read as restore, read_watermarks, scopes_of};
+pub use retention::{DeleteOld, without_rows};
+pub use scopes::after as scopes_after;
 pub use shown::{Spent, spent};
-pub use windows::Windows;
+pub use windows::{Windows, of as windows_of};
 
 /// A scope of the ledger: whose spent amount is counted, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +98,8 @@ pub struct SpendRow {
     pub user_id: String,
     /// The key's team, or empty.
     pub team_id: String,
+    /// The key's or team's organisation, or empty.
+    pub organization_id: String,
     /// The customer, or empty.
     pub end_user: String,
     /// The model billed.
@@ -110,14 +124,73 @@ pub struct SpendRow {
     pub windows: BTreeMap<String, u64>,
 }
 
+/// Whose daily sums. Every one has a table by key and day, and all but users have their sums over all keys as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// By user; requests without one are under ''. Every request is in it.
+    User,
+    /// By team.
+    Team,
+    /// By organisation.
+    Organization,
+    /// By customer.
+    EndUser,
+    /// By request tag; a request counts in each of its tags.
+    Tag,
+}
+
+impl Dimension {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::User,
+        Self::Team,
+        Self::Organization,
+        Self::EndUser,
+        Self::Tag,
+    ];
+
+    /// The table by key and day.
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::User => "daily_user_spend",
+            Self::Team => "daily_team_spend",
+            Self::Organization => "daily_organization_spend",
+            Self::EndUser => "daily_end_user_spend",
+            Self::Tag => "daily_tag_spend",
+        }
+    }
+
+    /// That table's column of the entity.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::User => "user_id",
+            Self::Team => "team_id",
+            Self::Organization => "organization_id",
+            Self::EndUser => "end_user_id",
+            Self::Tag => "tag",
+        }
+    }
+
+    /// `daily_spend.kind` of the sums over all keys. Users have theirs over all users.
+    pub const fn over_keys(self) -> &'static str {
+        match self {
+            Self::User => "all",
+            Self::Team => "team",
+            Self::Organization => "organization",
+            Self::EndUser => "end_user",
+            Self::Tag => "tag",
+        }
+    }
+}
+
 /// Which daily sum a request counts in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DailyKey {
-    /// The user's or team's id.
+    /// The user's, team's … id.
     pub entity: String,
     /// `2026-11-23`, UTC.
     pub date: String,
-    /// The key's hash.
+    /// The key's hash; empty in sums over all keys.
     pub api_key: String,
     /// The model billed.
     pub model: String,
@@ -129,8 +202,25 @@ pub struct DailyKey {
     pub endpoint: String,
 }
 
+/// Which count of failures a request counts in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorKey {
+    /// `2026-11-23`, UTC.
+    pub date: String,
+    /// The key's hash.
+    pub api_key: String,
+    /// The user, or empty.
+    pub user_id: String,
+    /// The model the client named.
+    pub model_group: String,
+    /// The path.
+    pub endpoint: String,
+    /// The status; 0 where no answer came.
+    pub http_status: u16,
+}
+
 /// A daily sum, or the change of one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DailySums {
     /// Nano-dollars.
     pub spend: i64,
@@ -142,6 +232,8 @@ pub struct DailySums {
     pub cache_read: i64,
     /// Tokens written to a prompt cache.
     pub cache_creation: i64,
+    /// Requests answered with success whose prompt came from a prompt cache, at least in part.
+    pub cache_hits: i64,
     /// Requests.
     pub api_requests: i64,
     /// Requests answered with success.
@@ -152,6 +244,35 @@ pub struct DailySums {
     pub total_response_time_ms: i64,
     /// Requests whose duration is known.
     pub timed_requests: i64,
+}
+
+impl DailySums {
+    /// Adds another sum.
+    pub fn add(&mut self, more: &Self) {
+        self.add_times(more, 1);
+    }
+
+    /// Adds another sum `times` times: −1 takes it away.
+    pub fn add_times(&mut self, more: &Self, times: i64) {
+        for (sum, more) in [
+            (&mut self.spend, more.spend),
+            (&mut self.prompt_tokens, more.prompt_tokens),
+            (&mut self.completion_tokens, more.completion_tokens),
+            (&mut self.cache_read, more.cache_read),
+            (&mut self.cache_creation, more.cache_creation),
+            (&mut self.cache_hits, more.cache_hits),
+            (&mut self.api_requests, more.api_requests),
+            (&mut self.successful_requests, more.successful_requests),
+            (&mut self.failed_requests, more.failed_requests),
+            (
+                &mut self.total_response_time_ms,
+                more.total_response_time_ms,
+            ),
+            (&mut self.timed_requests, more.timed_requests),
+        ] {
+            *sum = sum.saturating_add(more.saturating_mul(times));
+        }
+    }
 }
 
 /// What the database knows already about the objects of a batch.
@@ -170,10 +291,14 @@ pub struct Prior {
 pub struct Writes {
     /// Rows to insert, or to put in place of a lower version.
     pub rows: Vec<SpendRow>,
-    /// Changes of daily sums by user.
-    pub daily_users: BTreeMap<DailyKey, DailySums>,
-    /// Changes of daily sums by team.
-    pub daily_teams: BTreeMap<DailyKey, DailySums>,
+    /// Changes of daily sums by key.
+    pub daily: BTreeMap<(Dimension, DailyKey), DailySums>,
+    /// Changes of daily sums over all keys.
+    pub daily_over_keys: BTreeMap<(Dimension, DailyKey), DailySums>,
+    /// Changes of counts of failures.
+    pub errors: BTreeMap<ErrorKey, i64>,
+    /// Changes of what each key's hash has ever spent, with the latest day.
+    pub api_keys: BTreeMap<String, (i64, String)>,
     /// Scopes as they are afterwards.
     pub scopes: BTreeMap<ScopeKey, ScopeState>,
     /// Highest sequence by partition and worker, with the Redis time it was seen at.
@@ -206,9 +331,12 @@ impl Writes {
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
         rows::write(tx, &self.rows).await?;
         customers::seen(tx, self.rows.iter().map(|row| row.end_user.as_str())).await?;
-        daily::add_users(tx, &self.daily_users).await?;
-        daily::add_teams(tx, &self.daily_teams).await?;
+        daily::add(tx, &self.daily).await?;
+        daily::add_over_keys(tx, &self.daily_over_keys).await?;
+        daily::add_errors(tx, &self.errors).await?;
+        daily::add_api_keys(tx, &self.api_keys).await?;
         scopes::write(tx, &self.scopes).await?;
+        marks::mark(tx, &self.scopes).await?;
         watermarks::raise(tx, &self.watermarks).await?;
         dead_letters::keep(tx, &self.dead_letters).await
     }

@@ -1,5 +1,6 @@
 //! The API over HTTP: every route, every role, on both databases.
 
+mod activity;
 mod audit;
 mod authentication;
 mod budgets;
@@ -10,6 +11,7 @@ mod defaults;
 mod deletion;
 mod document;
 mod failures;
+mod global;
 mod grants;
 mod health;
 mod idempotency;
@@ -21,6 +23,7 @@ mod publication;
 mod published_limits;
 mod roles;
 mod settings;
+mod spend;
 mod sweep;
 mod teams;
 mod users;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::id::ReservationId;
+use contract::id::{OrganizationId, ReservationId};
 use contract::redis_key::{self, Partition};
 use contract::script::AdmitAnswer;
 use contract::spend_event::SpendBody;
 use tollkeeper_admin::domain::budget_window::WindowRules;
 use tollkeeper_admin::publish::RedisState;
 use tollkeeper_admin::store::outbox::Kind;
-use tollkeeper_admin::store::spend;
+use tollkeeper_admin::store::spend::{self, Difference};
 
 use crate::on_both;
 use crate::support::database::Database;
@@ -538,10 +538,16 @@ async fn agree(database: Database) {
                 stream_id: None,
             };
             let tokens = below(5_000);
-            let body = SpendBody {
+            let mut body = SpendBody {
                 status: if below(5) == 0 { 500 } else { 200 },
                 ..spend_body(&keys[key], tokens)
             };
+            body.usage.cache_read = below(3);
+            body.duration_ms = below(90);
+            body.end_user = (below(2) == 0).then(|| format!("c{}", below(4)));
+            body.organization = (below(2) == 0).then(|| OrganizationId::new("acme"));
+            body.tags = (0..below(4)).map(|_| format!("tag{}", below(3))).collect();
+            body.model_group = format!("group{}", below(2));
             event(&redis, &at, &body).await;
             let old = stands.get(&id).copied();
             if old.is_none_or(|(old, _, _)| old < version) {
@@ -557,6 +563,12 @@ async fn agree(database: Database) {
     }
     service.drain_all().await;
     agrees(&database, &keys, &stands).await;
+    // These events came past the scripts, so no counter in Redis knows of them.
+    let differences = service.ledger.reconcile().await.unwrap();
+    let differences = differences
+        .iter()
+        .filter(|difference| difference.between != "scopes and counters in Redis");
+    assert_eq!(differences.collect::<Vec<_>>(), [&Difference::default(); 0]);
 }
 
 /// Version, cost and key of every event that stands.

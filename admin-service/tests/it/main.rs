@@ -14,3 +14,4 @@ mod publish;
 mod restore;
 mod spend;
 mod support;
+mod upkeep;

@@ -5,3 +5,4 @@ pub mod gateway;
 pub mod redis;
 pub mod rows;
 pub mod service;
+pub mod stream;

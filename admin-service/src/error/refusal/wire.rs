@@ -103,6 +103,13 @@ impl Refusal {
                     "user not allowed to access this route, role= {role}. Trying to access: {route}"
                 ),
             ),
+            Self::OnlyMasterKey(route) => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                format!(
+                    "Authentication Error, Tried to access route={route}, which is only for MASTER KEY"
+                ),
+            ),
             Self::NoRoute => Wire::detail(NOT_FOUND, "Not Found"),
             Self::NotServed(what) => Wire::detail(
                 NOT_FOUND,
@@ -331,6 +338,47 @@ impl Refusal {
                 INVALID,
                 "error",
                 "Invalid status value. Supported: 'active', 'expired', 'revoked', 'deleted'.",
+            ),
+            Self::DatesMissing => Wire::detail_error(BAD, "Please provide start_date and end_date"),
+            Self::ReportDatesMissing => {
+                Wire::error(BAD, "bad_request", "Please provide start_date and end_date")
+            }
+            Self::OwnSpendOnly => Wire::detail_error(
+                FORBIDDEN,
+                "Non-admin users can only view their own spend data.",
+            ),
+            Self::NotYourOrganizationSpend(organization) => Wire::detail_error(
+                FORBIDDEN,
+                format!(
+                    "Only proxy admins and admins of the organization can view its spend. organization_id={organization}"
+                ),
+            ),
+            Self::TooManyNamed(name, most) => {
+                Wire::detail_error(BAD, format!("{name}: expected at most {most} values"))
+            }
+            Self::BadExportFormat => Wire::detail_error(BAD, "format: expected `csv` or `json`"),
+            Self::BadGroup => {
+                Wire::detail_error(BAD, "group_by: expected `team`, `customer` or `api_key`")
+            }
+            Self::NothingToPrice => Wire::error(
+                BAD,
+                INVALID,
+                "Bad Request - Either 'model' or 'completion_response' must be provided",
+            ),
+            Self::MessagesMissing => Wire::error(
+                BAD,
+                INVALID,
+                "Bad Request - messages must be provided if 'model' is provided",
+            ),
+            Self::PriceUnknown(model) => Wire::error(
+                BAD,
+                INVALID,
+                format!("Bad Request - the price of the model is not known. model={model}"),
+            ),
+            Self::SpendLogMissing(request) => Wire::error(
+                NOT_FOUND,
+                MISSING,
+                format!("No request of this id is in the spend log. request_id={request}"),
             ),
             Self::BadSort(columns) => Wire::detail_error(
                 BAD,

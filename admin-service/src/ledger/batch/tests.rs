@@ -121,7 +121,9 @@ fn sweep_and_settlement_in_one_batch_are_one_row_and_one_charge() {
     assert_eq!((writes.rows.len(), writes.rows[0].version), (1, 1));
     let key = state(&writes, Kind::Key);
     assert_eq!((key.spent.get(), key.total.get()), (40, 40));
-    let day = writes.daily_teams.values().next().unwrap();
+    let teams = writes.daily.iter();
+    let mut teams = teams.filter(|((dimension, _), _)| *dimension == Dimension::Team);
+    let (_, day) = teams.next().unwrap();
     assert_eq!((day.spend, day.api_requests, day.prompt_tokens), (40, 1, 3));
 }
 

@@ -3,10 +3,12 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{KeyRow, NOT_MASTER, select, snapshot};
+use crate::store::outbox::placeholders;
 use crate::store::row::{self, Object};
 use crate::store::{Store, StoreError, Tx};
 
 /// What a credential's key says about its holder at this moment.
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each answer")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The hash.
@@ -17,6 +19,8 @@ pub struct Standing {
     pub team_id: Option<String>,
     /// Routes; empty: all.
     pub allowed_routes: Vec<String>,
+    /// `permissions.get_spend_routes`: whether it may read what everybody spent.
+    pub get_spend_routes: bool,
     /// When it expires.
     pub expires: Option<u64>,
     /// Whether the key is blocked.
@@ -32,7 +36,7 @@ pub struct Standing {
 /// Looks a key up for authentication.
 pub async fn standing(store: &Store, token: &str) -> Result<Option<Standing>, StoreError> {
     let row = sqlx::query(
-        "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.expires, k.blocked, \
+        "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.permissions, k.expires, k.blocked, \
          u.user_role, u.blocked AS user_blocked, t.blocked AS team_blocked \
          FROM virtual_keys k LEFT JOIN users u ON u.user_id = k.user_id \
          LEFT JOIN teams t ON t.team_id = k.team_id WHERE k.token = $1",
@@ -47,6 +51,9 @@ pub async fn standing(store: &Store, token: &str) -> Result<Option<Standing>, St
         user_id: row.try_get("user_id")?,
         team_id: row.try_get("team_id")?,
         allowed_routes: row::json(&row, "allowed_routes")?,
+        get_spend_routes: row::json::<Object>(&row, "permissions")?
+            .get("get_spend_routes")
+            .is_some_and(|flag| *flag == serde_json::Value::Bool(true)),
         expires: row::number(&row, "expires")?,
         key_blocked: blocked("blocked")?,
         user_blocked: blocked("user_blocked")?,
@@ -133,6 +140,27 @@ pub async fn of_owner(
     .iter()
     .map(KeyRow::read)
     .collect()
+}
+
+/// Keys of these ids, in no order.
+pub async fn of_ids(
+    connection: &mut AnyConnection,
+    ids: &[String],
+) -> Result<Vec<KeyRow>, StoreError> {
+    let mut keys = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(100) {
+        let places = placeholders(1, ids.len());
+        let mut query = sqlx::query(select(&format!(
+            "WHERE key_id IN ({places}) AND {NOT_MASTER}"
+        )));
+        for id in ids {
+            query = query.bind(id.clone());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            keys.push(KeyRow::read(&row)?);
+        }
+    }
+    Ok(keys)
 }
 
 /// Whose keys.

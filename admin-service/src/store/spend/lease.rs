@@ -46,7 +46,7 @@ impl Lease {
 }
 
 /// Waits out a drain in progress and keeps others from starting until the transaction ends, whoever leads.
-pub(super) async fn hold(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+pub async fn hold(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
     sqlx::query("UPDATE leases SET until_us = until_us WHERE name = $1")
         .bind(name)
         .execute(tx.connection())

@@ -14,7 +14,7 @@ use super::parts::{AnyQuery, LONGEST, insert, padded};
 use crate::store::outbox::{placeholders, signed, unsigned};
 use crate::store::{StoreError, Tx};
 
-pub(super) const COLUMNS: [&str; 26] = [
+pub(super) const COLUMNS: [&str; 27] = [
     "event_id",
     "version",
     "partition_no",
@@ -28,6 +28,7 @@ pub(super) const COLUMNS: [&str; 26] = [
     "key_id",
     "user_id",
     "team_id",
+    "organization_id",
     "end_user",
     "model",
     "model_group",
@@ -93,6 +94,7 @@ fn bind(query: AnyQuery, row: &SpendRow) -> AnyQuery {
         .bind(row.key_id.clone())
         .bind(row.user_id.clone())
         .bind(row.team_id.clone())
+        .bind(row.organization_id.clone())
         .bind(row.end_user.clone())
         .bind(row.model.clone())
         .bind(row.model_group.clone())
@@ -139,6 +141,7 @@ pub(super) fn read_row(row: &AnyRow) -> Result<SpendRow, StoreError> {
         key_id: string("key_id")?,
         user_id: string("user_id")?,
         team_id: string("team_id")?,
+        organization_id: string("organization_id")?,
         end_user: string("end_user")?,
         model: string("model")?,
         model_group: string("model_group")?,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::money::NanoUsd;
+use contract::redis_key::Partition;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -86,6 +87,28 @@ pub(super) async fn write(
         },
     )
     .await
+}
+
+/// Scopes of a partition after one of them, in their order, at most `limit`.
+pub async fn after(
+    tx: &mut Tx,
+    partition: Partition,
+    after: Option<&ScopeKey>,
+    limit: u32,
+) -> Result<Vec<(ScopeKey, ScopeState)>, StoreError> {
+    let (kind, object) = after.map_or(("", ""), |scope| (scope.kind.as_str(), &scope.object_id));
+    let columns = COLUMNS.join(", ");
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {columns} FROM spend_scopes WHERE partition_no = $1 AND (kind, object_id) > ($2, $3) \
+         ORDER BY kind, object_id LIMIT $4"
+    )))
+    .bind(i64::from(partition.0))
+    .bind(kind)
+    .bind(object.to_owned())
+    .bind(i64::from(limit))
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(read_row).collect()
 }
 
 /// A row of [`COLUMNS`].

@@ -10,8 +10,8 @@ use super::ScopeKey;
 use super::parts::{LONGEST, padded, tuples};
 use super::scopes::KINDS;
 use crate::domain::budget_window::{BudgetDuration, WindowRules};
-use crate::store::StoreError;
 use crate::store::outbox::{Kind, member_object, parse_member_object, placeholders, unsigned};
+use crate::store::{StoreError, Tx};
 
 const KEYS: &str = "SELECT k.key_id AS object_id, \
      COALESCE(k.budget_duration, b.budget_duration) AS budget_duration, \
@@ -45,6 +45,16 @@ impl Windows {
         let window = self.0.get(&(scope.kind, scope.object_id.clone()));
         window.map_or(0, |window| window.start(at_ms))
     }
+}
+
+/// The windows of `scopes` from `from_ms` on, in a transaction.
+pub async fn of(
+    tx: &mut Tx,
+    scopes: &BTreeSet<ScopeKey>,
+    from_ms: u64,
+    rules: &WindowRules,
+) -> Result<Windows, StoreError> {
+    read(tx.connection(), scopes, from_ms, rules).await
 }
 
 /// The windows of `scopes` from `from_ms` on.

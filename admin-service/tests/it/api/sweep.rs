@@ -335,11 +335,16 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
         Verdict::May(Reach::Any) if matches!(status, 401 | 403) => {
             Err("refused what it may".to_owned())
         }
-        Verdict::OnlyProxyAdmin | Verdict::ViewerMayNot if adds == Relation::Nothing || !own => {
-            let expected = if verdict == Verdict::OnlyProxyAdmin {
-                401
-            } else {
+        Verdict::OnlyProxyAdmin
+        | Verdict::ViewerMayNot
+        | Verdict::WithSpendPermission
+        | Verdict::OnlyMasterKey
+            if adds == Relation::Nothing || !own =>
+        {
+            let expected = if verdict == Verdict::ViewerMayNot {
                 403
+            } else {
+                401
             };
             if status == expected {
                 Ok(())

@@ -1,0 +1,128 @@
+//! `GET /global/spend/report`: by day and team or customer, or by model of one key, user, team or customer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::{RawQuery, State};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+use crate::openapi::schema::{ANY, Of, list, map};
+use crate::policy::{Authorized, GlobalSpend};
+use crate::request::{Param, Query};
+use crate::routes::activity::scope::days;
+use crate::routes::answer::Answer;
+use crate::routes::shape::nano_dollars;
+use crate::routes::spend::by_entity;
+use crate::store::keys::token_of;
+use crate::store::reports::{By, Reach, Which, entity_names, sums};
+use crate::store::spend::Dimension;
+
+/// The answer: objects whose names depend on what is asked for.
+pub static REPORT: Of = list(&map(&ANY));
+
+/// The query.
+pub static REPORT_QUERY: &[Param] = &[
+    Param::text("start_date"),
+    Param::text("end_date"),
+    Param::text("group_by"),
+    Param::text("api_key"),
+    Param::text("internal_user_id"),
+    Param::text("team_id"),
+    Param::text("customer_id"),
+];
+
+/// Most sums of one report.
+const MOST_SUMS: u32 = 20_000;
+
+/// The report.
+pub async fn report(
+    State(app): State<App>,
+    _by: Authorized<GlobalSpend>,
+    RawQuery(query): RawQuery,
+) -> Result<Answer, ApiError> {
+    let query = Query::parse(query.as_deref(), REPORT_QUERY);
+    let days = days(&query)?.ok_or(Refusal::DatesMissing)?;
+    let given = |name: &str| query.text(name).filter(|text| !text.is_empty());
+    let group = given("group_by").unwrap_or_else(|| "team".to_owned());
+    let one = [
+        ("api_key", Dimension::User),
+        ("internal_user_id", Dimension::User),
+        ("team_id", Dimension::Team),
+        ("customer_id", Dimension::EndUser),
+    ];
+    for (name, dimension) in one {
+        let Some(id) = given(name) else { continue };
+        let mut which = Which::all(dimension, days);
+        if name == "api_key" {
+            which.api_keys = Some(vec![token_of(&id)]);
+            return by_entity(&app, &which, By::ApiKey, "api_key").await;
+        }
+        which.reach = Reach::These(vec![id]);
+        let called = match name {
+            "internal_user_id" => "user_id",
+            "customer_id" => "customer",
+            name => name,
+        };
+        return by_entity(&app, &which, By::Entity, called).await;
+    }
+    match group.as_str() {
+        "team" => {
+            by_day(
+                &app,
+                &Which::all(Dimension::Team, days),
+                "teams",
+                "team_name",
+            )
+            .await
+        }
+        "customer" => {
+            let which = Which::all(Dimension::EndUser, days);
+            by_day(&app, &which, "customers", "customer").await
+        }
+        "api_key" => {
+            let which = Which::all(Dimension::User, days);
+            by_entity(&app, &which, By::ApiKey, "api_key").await
+        }
+        _ => Err(Refusal::BadGroup.into()),
+    }
+}
+
+async fn by_day(
+    app: &App,
+    which: &Which,
+    plural: &str,
+    singular: &str,
+) -> Result<Answer, ApiError> {
+    let mut connection = app.store.read().await?;
+    let by = [By::Date, By::Entity, By::Model, By::ApiKey];
+    let found = sums(&mut connection, which, &by, Some(MOST_SUMS)).await?;
+    let ids = found.iter().filter_map(|(names, _)| names.get(1).cloned());
+    let ids = ids.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let aliases = entity_names(&mut connection, which.dimension, &ids).await?;
+    let mut days: BTreeMap<&str, BTreeMap<&str, (i64, Vec<Value>)>> = BTreeMap::new();
+    for (names, sums) in &found {
+        let [date, entity, model, api_key] = &names[..] else {
+            continue;
+        };
+        let name = aliases.get(entity).unwrap_or(entity);
+        let (total, parts) = days.entry(date).or_default().entry(name).or_default();
+        *total += sums.spend;
+        parts.push(json!({
+            "model": model,
+            "spend": nano_dollars(sums.spend),
+            "total_tokens": sums.prompt_tokens + sums.completion_tokens,
+            "api_key": api_key,
+        }));
+    }
+    let shown = days.into_iter().map(|(date, entities)| {
+        let entities = entities.into_iter().map(|(name, (total, parts))| {
+            json!({singular: name, "total_spend": nano_dollars(total), "metadata": parts})
+        });
+        json!({
+            "group_by_day": format!("{date}T00:00:00+00:00"),
+            plural: entities.collect::<Value>(),
+        })
+    });
+    Ok(Answer::new(shown.collect()))
+}

@@ -1,0 +1,99 @@
+//! `WHERE` clauses put together from constants, with every value bound.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::StoreError;
+
+/// A value to bind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    Text(String),
+    Number(i64),
+}
+
+/// Conditions and the values that they need, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Conditions {
+    parts: Vec<String>,
+    values: Vec<Bound>,
+}
+
+impl Conditions {
+    /// Takes a value and answers its placeholder.
+    pub(super) fn bind(&mut self, value: Bound) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    /// Takes a text and answers its placeholder.
+    pub(super) fn text(&mut self, text: &str) -> String {
+        self.bind(Bound::Text(text.to_owned()))
+    }
+
+    /// Takes a number and answers its placeholder.
+    pub(super) fn number(&mut self, number: i64) -> String {
+        self.bind(Bound::Number(number))
+    }
+
+    /// A further condition.
+    pub(super) fn add(&mut self, condition: impl Into<String>) {
+        self.parts.push(condition.into());
+    }
+
+    /// `column` is `value`, if there is one.
+    pub(super) fn equals(&mut self, column: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            let place = self.text(value);
+            self.add(format!("{column} = {place}"));
+        }
+    }
+
+    /// `$1, $2, …` for these values.
+    pub(super) fn list(&mut self, values: &[String]) -> String {
+        let places = values.iter().map(|value| self.text(value));
+        places.collect::<Vec<_>>().join(", ")
+    }
+
+    /// `column` is one of `values`; of none, if there are none.
+    pub(super) fn any_of(&mut self, column: &str, values: &[String]) {
+        let condition = match values {
+            [] => "1 = 0".to_owned(),
+            values => format!("{column} IN ({})", self.list(values)),
+        };
+        self.add(condition);
+    }
+
+    /// `column` is none of `values`.
+    pub(super) fn none_of(&mut self, column: &str, values: &[String]) {
+        if !values.is_empty() {
+            let condition = format!("{column} NOT IN ({})", self.list(values));
+            self.add(condition);
+        }
+    }
+
+    /// `WHERE …`, or nothing.
+    pub(super) fn clause(&self) -> String {
+        if self.parts.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.parts.join(" AND "))
+        }
+    }
+
+    /// Runs a statement made of constants and placeholders.
+    pub(super) async fn fetch(
+        &self,
+        connection: &mut AnyConnection,
+        statement: String,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in &self.values {
+            query = match value {
+                Bound::Text(text) => query.bind(text.clone()),
+                Bound::Number(number) => query.bind(*number),
+            };
+        }
+        Ok(query.fetch_all(connection).await?)
+    }
+}

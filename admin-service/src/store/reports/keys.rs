@@ -1,0 +1,151 @@
+//! Sums of single keys, and which keys spent most.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AnyConnection, Row};
+
+use super::{By, DailyRow, Days, Reach, Which, columns, read_row, sums};
+use crate::store::StoreError;
+use crate::store::conditions::Conditions;
+use crate::store::outbox::unsigned;
+use crate::store::spend::Dimension;
+
+/// What a key spent, nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySpend {
+    /// Its hash.
+    pub api_key: String,
+    /// What it spent.
+    pub spend: i64,
+}
+
+/// The hashes of the `most` keys that spent most, the dearest first.
+pub async fn top_keys(
+    connection: &mut AnyConnection,
+    which: &Which,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    if which.dimension == Dimension::User && which.over_keys() && which.model.is_none() {
+        let keys = heaviest_keys(connection, &which.days, most).await?;
+        return Ok(keys.into_iter().map(|key| key.api_key).collect());
+    }
+    let keys = sums(connection, which, &[By::ApiKey], Some(most)).await?;
+    Ok(keys
+        .into_iter()
+        .filter_map(|(names, _)| names.into_iter().next())
+        .collect())
+}
+
+/// How many keys have sums among these.
+pub async fn count_keys(connection: &mut AnyConnection, which: &Which) -> Result<u64, StoreError> {
+    let (statement, conditions) = if which.dimension == Dimension::User
+        && which.reach == Reach::All
+        && which.api_keys.is_none()
+    {
+        // Every key is counted once here, and only the last of its days is known: exact for periods that end today.
+        let mut conditions = Conditions::default();
+        let first = conditions.text(&which.days.first);
+        conditions.add(format!("last_date >= {first}"));
+        let clause = conditions.clause();
+        (
+            format!("SELECT COUNT(*) AS found FROM api_key_spend {clause}"),
+            conditions,
+        )
+    } else {
+        let (table, _, conditions) = which.source(true);
+        let clause = conditions.clause();
+        (
+            format!("SELECT COUNT(DISTINCT api_key) AS found FROM {table} {clause}"),
+            conditions,
+        )
+    };
+    let rows = conditions.fetch(connection, statement).await?;
+    let row = rows
+        .first()
+        .ok_or(StoreError::Failed(sqlx::Error::RowNotFound))?;
+    Ok(unsigned(row.try_get("found")?))
+}
+
+/// The rows of these keys.
+pub async fn of_keys(
+    connection: &mut AnyConnection,
+    which: &Which,
+    keys: &[String],
+) -> Result<Vec<DailyRow>, StoreError> {
+    let mut rows = Vec::new();
+    for keys in keys.chunks(100) {
+        let (table, entity, mut conditions) = which.source(true);
+        conditions.any_of("api_key", keys);
+        let statement = format!(
+            "SELECT {} FROM {table} {}",
+            columns(entity),
+            conditions.clause()
+        );
+        for row in conditions.fetch(connection, statement).await? {
+            rows.push(read_row(&row)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The `most` keys that spent most in these days. Keys are looked at in the order of what they have ever spent, which is at least what they
+/// spent in these days: once the next one ever spent less than the last of the best, no other can be among them.
+pub async fn heaviest_keys(
+    connection: &mut AnyConnection,
+    days: &Days,
+    most: u32,
+) -> Result<Vec<KeySpend>, StoreError> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut best: Vec<KeySpend> = Vec::new();
+    let (mut looked_at, mut part) = (0_i64, 256_i64);
+    loop {
+        let candidates = candidates(connection, days, looked_at, part).await?;
+        let Some(least) = candidates.values().map(|(ever, _)| *ever).min() else {
+            break;
+        };
+        let found = i64::try_from(candidates.len()).unwrap_or(i64::MAX);
+        best.extend(candidates.into_iter().filter_map(|(api_key, (_, spend))| {
+            let spend = spend?;
+            Some(KeySpend { api_key, spend })
+        }));
+        best.sort_by(|a, b| {
+            b.spend
+                .cmp(&a.spend)
+                .then_with(|| a.api_key.cmp(&b.api_key))
+        });
+        best.truncate(most);
+        let full = best.len() == most;
+        if found < part || (full && best.last().is_some_and(|last| last.spend >= least)) {
+            break;
+        }
+        looked_at += part;
+        part = (part * 4).min(16_384);
+    }
+    Ok(best)
+}
+
+/// Some keys in the order of what they ever spent: hash → that, and what they spent in these days (none: no request).
+async fn candidates(
+    connection: &mut AnyConnection,
+    days: &Days,
+    offset: i64,
+    limit: i64,
+) -> Result<BTreeMap<String, (i64, Option<i64>)>, StoreError> {
+    let mut values = Conditions::default();
+    let (first, last) = (values.text(&days.first), values.text(&days.last));
+    let (limit, offset) = (values.number(limit), values.number(offset));
+    let statement = format!(
+        "SELECT c.api_key, c.spend AS ever, CAST(SUM(d.spend) AS BIGINT) AS spend FROM \
+         (SELECT api_key, spend FROM api_key_spend WHERE last_date >= {first} \
+         ORDER BY spend DESC, api_key DESC LIMIT {limit} OFFSET {offset}) AS c \
+         LEFT JOIN daily_user_spend d ON d.api_key = c.api_key AND d.date >= {first} AND d.date <= {last} \
+         GROUP BY c.api_key, c.spend"
+    );
+    let rows = values.fetch(connection, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let spend = (row.try_get("ever")?, row.try_get("spend")?);
+            Ok((row.try_get("api_key")?, spend))
+        })
+        .collect()
+}

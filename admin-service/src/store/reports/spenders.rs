@@ -1,0 +1,24 @@
+//! Who spent most in their budget windows.
+
+use sqlx::{AnyConnection, Row};
+
+use crate::store::StoreError;
+use crate::store::outbox::Kind;
+
+/// The objects of a kind that spent most, the dearest first.
+pub async fn spenders(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT object_id FROM spend_scopes WHERE kind = $1 ORDER BY spent DESC, object_id LIMIT $2",
+    )
+    .bind(kind.as_str())
+    .bind(i64::from(most))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(row.try_get("object_id")?))
+        .collect()
+}

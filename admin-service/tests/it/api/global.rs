@@ -1,0 +1,254 @@
+//! What everybody spent together, on a clock that stands at 2026-11-24.
+
+use serde_json::{Value, json};
+
+use super::clients::{detail, error, text};
+use super::spend::{DAYS, World, number};
+use crate::on_both;
+use crate::support::database::Database;
+
+on_both!(sums_of_all_are_exact_and_agree, sums);
+async fn sums(database: Database) {
+    let world = World::build(database).await;
+    let master = world.api.master();
+    let get = |path: &'static str| {
+        let master = master.clone();
+        async move { master.get(path).await.ok() }
+    };
+    assert_eq!(
+        get("/global/spend").await,
+        json!({"spend": number("2.001500001"), "max_budget": number("0.0")})
+    );
+    assert_eq!(
+        get("/global/spend/logs").await,
+        json!([
+            {"date": "2026-11-22", "spend": number("0.0015")},
+            {"date": "2026-11-23", "spend": number("2.000000001")},
+        ])
+    );
+    let of_key = format!("/global/spend/logs?api_key={}", text(&world.own, "key"));
+    assert_eq!(
+        master.get(&of_key).await.ok()[1],
+        json!({"date": "2026-11-23", "spend": number("0.000000001")})
+    );
+    let keys = get("/global/spend/keys?limit=1").await;
+    assert_eq!(
+        keys,
+        json!([{
+            "api_key": world.shared["token"], "key_alias": "=shared",
+            "key_name": world.shared["key_name"], "total_spend": number("2.0"),
+        }])
+    );
+    assert_eq!(get("/global/spend/keys").await.as_array().unwrap().len(), 2);
+    assert_eq!(
+        get("/global/spend/models").await,
+        json!([
+            {"model": "gpt-4o", "total_spend": number("2.0015")},
+            {"model": "gpt-4o-mini", "total_spend": number("0.000000001")},
+        ])
+    );
+    let provider = format!("/global/spend/provider?{DAYS}");
+    assert_eq!(
+        master.get(&provider).await.ok(),
+        json!([{"provider": "openai", "spend": number("2.001500001")}])
+    );
+    assert_eq!(
+        get("/global/spend/teams").await,
+        json!({
+            "daily_spend": [
+                {"date": "2026-11-22", "Unassigned": number("0.0015")},
+                {"date": "2026-11-23", "Unassigned": number("0.000000001"), "ops": number("2.0")},
+            ],
+            "teams": ["ops", "Unassigned"],
+            "total_spend_per_team": [
+                {"team_id": "ops", "total_spend": number("2.0")},
+                {"team_id": "Unassigned", "total_spend": number("0.001500001")},
+            ],
+        })
+    );
+    assert_eq!(
+        master.post("/global/spend/end_users", json!({})).await.ok(),
+        json!([
+            {"end_user": "c1", "total_count": 1, "total_spend": number("2.0")},
+            {"end_user": null, "total_count": 3, "total_spend": number("0.001500001")},
+        ])
+    );
+    let of_key = json!({"api_key": world.own["token"]});
+    assert_eq!(
+        master.post("/global/spend/end_users", of_key).await.ok(),
+        json!([{"end_user": null, "total_count": 2, "total_spend": number("0.001500001")}])
+    );
+    let tags = format!("/global/spend/tags?{DAYS}&tags=red");
+    assert_eq!(
+        master.get(&tags).await.ok(),
+        json!({"spend_per_tag": [{"name": "red", "spend": number("0.001500001"), "log_count": 2}]})
+    );
+    assert_eq!(
+        master.get("/global/spend/tags").await.refused(),
+        error(
+            400,
+            "bad_request",
+            None,
+            "Please provide start_date and end_date"
+        )
+    );
+    assert_eq!(
+        get("/global/spend/all_tag_names").await,
+        json!({"tag_names": ["blue", "red"]})
+    );
+}
+
+on_both!(the_report_groups_by_day_and_team_or_customer, report);
+async fn report(database: Database) {
+    let world = World::build(database).await;
+    let master = world.api.master();
+    let by_team = master
+        .get(&format!("/global/spend/report?{DAYS}"))
+        .await
+        .ok();
+    assert_eq!(
+        by_team,
+        json!([{
+            "group_by_day": "2026-11-23T00:00:00+00:00",
+            "teams": [{
+                "team_name": "ops", "total_spend": number("2.0"),
+                "metadata": [{"model": "gpt-4o", "spend": number("2.0"), "total_tokens": 30, "api_key": world.shared["token"]}],
+            }],
+        }])
+    );
+    let by_customer = format!("/global/spend/report?{DAYS}&group_by=customer");
+    let by_customer = master.get(&by_customer).await.ok();
+    assert_eq!(by_customer[0]["customers"][0]["customer"], "c1");
+    let of_user = format!(
+        "/global/spend/report?{DAYS}&internal_user_id={}",
+        world.ada_id
+    );
+    assert_eq!(
+        master.get(&of_user).await.ok()[0]["total_cost"],
+        number("0.001500001")
+    );
+    assert_eq!(
+        master
+            .get("/global/spend/report?group_by=team")
+            .await
+            .refused(),
+        detail(
+            400,
+            json!({"error": "Please provide start_date and end_date"})
+        )
+    );
+    let wrong = format!("/global/spend/report?{DAYS}&group_by=planet");
+    assert_eq!(master.get(&wrong).await.refused().0, 400);
+}
+
+on_both!(
+    a_key_with_the_permission_reads_what_everybody_spent,
+    permitted
+);
+async fn permitted(database: Database) {
+    let world = World::build(database).await;
+    let master = world.api.master();
+    let key = json!({"user_id": world.ada_id, "permissions": {"get_spend_routes": true}});
+    let key = master.new_key(key).await;
+    let reader = world.api.client(Some(text(&key, "key")));
+    assert_eq!(
+        reader.get("/global/spend").await.ok()["spend"],
+        number("2.001500001")
+    );
+    assert_eq!(
+        reader
+            .get("/global/spend/keys")
+            .await
+            .ok()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(world.ada.get("/global/spend").await.refused().0, 401);
+    // It opens these routes alone.
+    assert_eq!(
+        reader.get("/customer/daily/activity").await.refused().0,
+        401
+    );
+    let no = json!({"user_id": world.ada_id, "permissions": {"get_spend_routes": false}});
+    let no = master.new_key(no).await;
+    let no = world.api.client(Some(text(&no, "key")));
+    assert_eq!(no.get("/global/spend").await.refused().0, 401);
+}
+
+on_both!(activity_counts_requests_tokens_and_failures, activity);
+async fn activity(database: Database) {
+    let world = World::build(database).await;
+    let master = world.api.master();
+    let get = |path: &str| {
+        let (master, path) = (master.clone(), format!("{path}?{DAYS}"));
+        async move { master.get(&path).await.ok() }
+    };
+    assert_eq!(
+        get("/global/activity").await,
+        json!({
+            "daily_data": [
+                {"date": "Nov 22", "api_requests": 1, "total_tokens": 30},
+                {"date": "Nov 23", "api_requests": 3, "total_tokens": 70},
+            ],
+            "sum_api_requests": 4, "sum_total_tokens": 100,
+        })
+    );
+    let own = world
+        .ada
+        .get(&format!("/global/activity?{DAYS}"))
+        .await
+        .ok();
+    assert_eq!(
+        (&own["sum_api_requests"], &own["sum_total_tokens"]),
+        (&json!(2), &json!(70))
+    );
+    let models = get("/global/activity/model").await;
+    assert_eq!(
+        models[1],
+        json!({
+            "model": "mini",
+            "daily_data": [{"model_group": "mini", "date": "Nov 23", "api_requests": 1, "total_tokens": 40}],
+            "sum_api_requests": 1, "sum_total_tokens": 40,
+        })
+    );
+    assert_eq!(
+        get("/global/activity/exceptions").await,
+        json!({
+            "daily_data": [{"date": "Nov 23", "num_rate_limit_exceptions": 1, "num_exceptions": 1}],
+            "sum_num_rate_limit_exceptions": 1, "sum_num_exceptions": 1,
+        })
+    );
+    assert_eq!(
+        get("/global/activity/cache_hits").await,
+        json!({
+            "groups": [{
+                "call_type": "acompletion", "api_requests": 3, "cache_hits": 1, "failed_requests": 1,
+                "cached_completion_tokens": 0, "generated_completion_tokens": 60, "cached_prompt_tokens": 7,
+            }],
+            "totals": {
+                "api_requests": 3, "cache_hits": 1, "failed_requests": 1, "cached_completion_tokens": 0,
+                "cached_prompt_tokens": 7, "cache_hit_ratio": number("0.3333"),
+            },
+            "filter_options": {"key_aliases": ["=shared", "ada's"], "models": ["gpt-4o", "mini"]},
+            "error_breakdown": [
+                {"call_type": "acompletion", "error_code": "429", "error_class": "RateLimitError", "count": 1},
+            ],
+        })
+    );
+    let filtered = format!(
+        "/global/activity/cache_hits?{DAYS}&models=mini&api_keys={}",
+        text(&world.own, "token")
+    );
+    let filtered = master.get(&filtered).await.ok();
+    assert_eq!(filtered["totals"]["api_requests"], 1);
+    assert_eq!(filtered["error_breakdown"], json!([]));
+    let own: Value = world
+        .ada
+        .get(&format!("/global/activity/cache_hits?{DAYS}"))
+        .await
+        .ok();
+    assert_eq!(own["totals"]["failed_requests"], 0);
+    assert_eq!(own["error_breakdown"], json!([]));
+}

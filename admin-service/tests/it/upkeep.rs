@@ -1,0 +1,362 @@
+//! What keeps the ledger in order: comparing it with itself, forgetting old rows, marking budgets that are nearly spent.
+
+use contract::redis_key;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tollkeeper_admin::ledger::Retention;
+use tollkeeper_admin::settings::{FileSettings, Live};
+use tollkeeper_admin::store::spend::Difference;
+use tollkeeper_admin::store::{Change, Store, StoreError, Tx};
+
+use crate::on_both;
+use crate::support::database::Database;
+use crate::support::gateway::{P0, Worker};
+use crate::support::redis::TestRedis;
+use crate::support::rows::{Key, number};
+use crate::support::service::Service;
+use crate::support::stream::Request;
+
+/// A statement of the test's own.
+struct Run(&'static str);
+
+impl Change for Run {
+    type Answer = u64;
+    type Error = StoreError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<u64, StoreError> {
+        let done = sqlx::query(self.0).execute(tx.connection()).await?;
+        Ok(done.rows_affected())
+    }
+}
+
+async fn run(store: &Store, statement: &'static str) {
+    let changed = store.write(&Run(statement)).await.expect(statement).value;
+    assert!(changed > 0, "{statement}");
+}
+
+fn between(differences: &[Difference]) -> Vec<&'static str> {
+    let mut all: Vec<_> = differences.iter().map(|found| found.between).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+const BY_KEY: &str = "rows and daily sums by key";
+const OVER_KEYS: &str = "rows and daily sums";
+const TOTALS: &str = "rows and totals";
+const COUNTERS: &str = "scopes and counters in Redis";
+
+on_both!(every_side_that_is_off_by_one_is_named, compared);
+async fn compared(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key {
+        user: Some("ada".to_owned()),
+        team: Some("o\"ps".to_owned()),
+        max_budget: Some(1_000_000),
+        budget_duration: Some("1mo"),
+        ..Key::new("one")
+    };
+    key.write(&database.store).await;
+    service.publisher.watch_once().await.unwrap();
+    let mut worker = Worker::new(&redis);
+    worker.request(&key, 700).await;
+    worker.request(&key, 300).await;
+    service.drain_all().await;
+    // One more waits on the stream, and one is admitted and not settled.
+    worker.request(&key, 5).await;
+    worker.admitted(&key, 50).await;
+    let ledger = &service.ledger;
+    assert_eq!(ledger.reconcile().await.unwrap(), []);
+    assert_eq!(service.health.report().ledger_differences, Some(0));
+    let store = &database.store;
+    for (corrupt, mend, expected) in [
+        (
+            "UPDATE spend_logs SET spend = spend + 1 WHERE spend = 700",
+            "UPDATE spend_logs SET spend = spend - 1 WHERE spend = 701",
+            vec![OVER_KEYS, BY_KEY, TOTALS],
+        ),
+        (
+            "UPDATE spend_logs SET request_tags = '[\"t2\"]' WHERE spend = 700",
+            "UPDATE spend_logs SET request_tags = '[\"t1\"]' WHERE spend = 700",
+            vec![OVER_KEYS, BY_KEY],
+        ),
+        (
+            "UPDATE daily_user_spend SET spend = spend + 1",
+            "UPDATE daily_user_spend SET spend = spend - 1",
+            vec![BY_KEY],
+        ),
+        (
+            "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens + 1",
+            "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens - 1",
+            vec![BY_KEY],
+        ),
+        (
+            "UPDATE daily_tag_spend SET api_requests = api_requests + 1",
+            "UPDATE daily_tag_spend SET api_requests = api_requests - 1",
+            vec![BY_KEY],
+        ),
+        (
+            "UPDATE daily_spend SET successful_requests = successful_requests - 1 WHERE kind = 'tag'",
+            "UPDATE daily_spend SET successful_requests = successful_requests + 1 WHERE kind = 'tag'",
+            vec![OVER_KEYS],
+        ),
+        (
+            "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'member'",
+            "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'member'",
+            vec![TOTALS],
+        ),
+        (
+            "UPDATE api_key_spend SET spend = spend - 1",
+            "UPDATE api_key_spend SET spend = spend + 1",
+            vec![TOTALS],
+        ),
+        (
+            "UPDATE spend_scopes SET spent = spent + 1 WHERE kind = 'key'",
+            "UPDATE spend_scopes SET spent = spent - 1 WHERE kind = 'key'",
+            vec![COUNTERS],
+        ),
+    ] {
+        run(store, corrupt).await;
+        let found = ledger.reconcile().await.unwrap();
+        let mut expected = expected;
+        expected.sort_unstable();
+        assert_eq!(between(&found), expected, "{corrupt}: {found:?}");
+        run(store, mend).await;
+        assert_eq!(ledger.reconcile().await.unwrap(), [], "{mend}");
+    }
+    // The counter in Redis: its amount is the eight bytes after the tenth.
+    let name = redis_key::scope(P0, &key.record());
+    let header = redis.get(&name).await.unwrap();
+    let mut wrong = header.clone();
+    wrong[17] ^= 1;
+    let set = |value: Vec<u8>| {
+        let (link, name) = (redis.link.clone(), name.clone());
+        async move {
+            link.command(&[b"SET", name.as_bytes(), &value])
+                .await
+                .unwrap()
+        }
+    };
+    set(wrong).await;
+    let found = ledger.reconcile().await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (
+            found[0].between,
+            found[0].scope.as_str(),
+            found[0].expected,
+            found[0].found
+        ),
+        (COUNTERS, "key \"one\"", 1_005, 1_004)
+    );
+    assert_eq!(service.health.report().ledger_differences, Some(1));
+    redis.words(&format!("DEL {name}")).await;
+    let found = ledger.reconcile().await.unwrap();
+    assert_eq!((found.len(), found[0].found), (1, 0));
+    set(header).await;
+    assert_eq!(ledger.reconcile().await.unwrap(), []);
+}
+
+/// Settings as a file would give them.
+fn settings(general: Value) -> Live {
+    let general: Map<String, Value> = general.as_object().expect("an object").clone();
+    let file = FileSettings {
+        general,
+        ..FileSettings::default()
+    };
+    Live::of(file).expect("settings")
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+on_both!(old_rows_go_and_sums_and_totals_stay, retained);
+async fn retained(database: Database) {
+    const OLD: u64 = 1_200;
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key {
+        user: Some("ada".to_owned()),
+        team: Some("ops".to_owned()),
+        ..Key::new("one")
+    };
+    key.write(&database.store).await;
+    let store = &database.store;
+    let now_ms = store.clock().now_ms();
+    for id in 0..OLD {
+        let request = Request::with_key(id + 1, &key, now_ms - 40 * DAY_MS, 3);
+        request.put(&redis).await;
+    }
+    for id in 0..10 {
+        let request = Request::with_key(OLD + id + 1, &key, now_ms - 5 * DAY_MS, 5);
+        request.put(&redis).await;
+    }
+    service.drain_all().await;
+    let (_stop, mut stop) = watch::channel(false);
+    let retention = |general| Retention {
+        store: store.clone(),
+        settings: settings(general),
+        holder: "a".to_owned(),
+    };
+    // Without the setting nothing goes.
+    assert_eq!(retention(json!({})).turn(&mut stop).await.unwrap(), 0);
+    let month = retention(json!({"maximum_spend_logs_retention_period": "30d"}));
+    assert_eq!(month.turn(&mut stop).await.unwrap(), OLD);
+    assert_eq!(month.turn(&mut stop).await.unwrap(), 0);
+    assert_eq!(number(store, "SELECT COUNT(*) FROM spend_logs").await, 10);
+    for (sum, expected) in [
+        (
+            "SELECT CAST(SUM(spend) AS BIGINT) FROM daily_user_spend",
+            3_650,
+        ),
+        (
+            "SELECT CAST(SUM(spend) AS BIGINT) FROM daily_spend WHERE kind = 'all'",
+            3_650,
+        ),
+        ("SELECT total FROM spend_scopes WHERE kind = 'team'", 3_650),
+    ] {
+        assert_eq!(number(store, sum).await, expected, "{sum}");
+    }
+    let differs = |differences: Vec<Difference>| {
+        let rest = differences
+            .into_iter()
+            .filter(|found| found.between != COUNTERS);
+        rest.collect::<Vec<_>>()
+    };
+    assert_eq!(differs(service.ledger.reconcile().await.unwrap()), []);
+    // What is left is still compared.
+    run(
+        store,
+        "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'user'",
+    )
+    .await;
+    assert_eq!(differs(service.ledger.reconcile().await.unwrap()).len(), 1);
+    let wrong = FileSettings {
+        general: json!({"maximum_spend_logs_retention_period": "1h"})
+            .as_object()
+            .unwrap()
+            .clone(),
+        ..FileSettings::default()
+    };
+    let said = Live::of(wrong).unwrap_err().to_string();
+    assert!(
+        said.contains("general_settings.maximum_spend_logs_retention_period"),
+        "{said}"
+    );
+}
+
+const MAILS: &str = "SELECT COUNT(*) FROM mail_events";
+const SOFT: &str = "SELECT COUNT(*) FROM mail_events WHERE kind = 'soft_budget_crossed'";
+const ALERTS: &str = "SELECT COUNT(*) FROM mail_events WHERE kind = 'budget_alert'";
+
+on_both!(
+    a_soft_budget_is_marked_once_a_window_and_a_share_once_a_day,
+    marked
+);
+async fn marked(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key {
+        team: Some("ops".to_owned()),
+        max_budget: Some(100),
+        budget_duration: Some("1h"),
+        ..Key::new("one")
+    };
+    key.write(&database.store).await;
+    let store = &database.store;
+    run(
+        store,
+        "INSERT INTO budgets (budget_id, soft_budget, created_at, created_by, updated_at, updated_by) \
+         VALUES ('b', 50, 1, 'x', 1, 'x')",
+    )
+    .await;
+    run(store, "UPDATE virtual_keys SET budget_id = 'b'").await;
+    // A full hour, long after the budget was given.
+    let hour = 4_000_000_000_000 / 3_600_000 * 3_600_000;
+    let at = |id, cost, settled_ms| Request {
+        settled_ms: Some(settled_ms),
+        ..Request::with_key(id, &key, settled_ms, cost)
+    };
+    at(1, 49, hour).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(number(store, MAILS).await, 0);
+    // A crash between commit and trim: the same events again, by another service.
+    at(2, 36, hour + 1).put(&redis).await;
+    service.ledger.commit(&[P0], 100, None).await.unwrap();
+    assert_eq!(
+        (number(store, SOFT).await, number(store, ALERTS).await),
+        (1, 1)
+    );
+    service.drain_all().await;
+    at(3, 4, hour + 2).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(
+        (number(store, SOFT).await, number(store, ALERTS).await),
+        (1, 1)
+    );
+    assert_eq!(
+        number(
+            store,
+            "SELECT threshold FROM budget_marks WHERE kind = 'key' AND mark = 'soft'"
+        )
+        .await,
+        50
+    );
+    // The next window: the soft budget is told anew, the share was told today.
+    at(4, 90, hour + 3_600_000).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(
+        (number(store, SOFT).await, number(store, ALERTS).await),
+        (2, 1)
+    );
+    // Another soft budget is another matter.
+    run(store, "UPDATE budgets SET soft_budget = 60").await;
+    at(5, 1, hour + 3_600_001).put(&redis).await;
+    at(6, 1, hour + 3_600_002).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(
+        (number(store, SOFT).await, number(store, ALERTS).await),
+        (3, 1)
+    );
+    let mut connection = store.read().await.unwrap();
+    let (payload,): (String,) = sqlx::query_as(
+        "SELECT payload FROM mail_events WHERE kind = 'budget_alert' AND subject_id = 'one'",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .unwrap();
+    let payload: Value = serde_json::from_str(&payload).unwrap();
+    assert_eq!(payload["spend"], "0.000000085");
+    assert_eq!(
+        (&payload["percent"], &payload["scope"]),
+        (&json!(80), &json!("key"))
+    );
+}
+
+on_both!(addresses_of_shares_come_from_the_key, shares);
+async fn shares(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key {
+        max_budget: Some(100),
+        ..Key::new("one")
+    };
+    key.write(&database.store).await;
+    let store = &database.store;
+    run(
+        store,
+        "UPDATE virtual_keys SET metadata = '{\"max_budget_alert_emails\": {\"50\": [\"a@x.com\"], \"90\": [\"b@x.com\"]}}'",
+    )
+    .await;
+    let now_ms = store.clock().now_ms();
+    Request::with_key(1, &key, now_ms, 85).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(number(store, MAILS).await, 1);
+    Request::with_key(2, &key, now_ms, 10).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(number(store, ALERTS).await, 2);
+    // What is spent is told by the refusals.
+    Request::with_key(3, &key, now_ms, 10).put(&redis).await;
+    service.drain_all().await;
+    assert_eq!(number(store, MAILS).await, 2);
+}
