@@ -290,9 +290,8 @@ pub(super) async fn prior(
         ids.insert(event.id);
         scopes.extend(batch::scopes(entry, event));
     }
-    let from_ms = entries.iter().map(|entry| entry.id.ms).min().unwrap_or(0);
     let ids = ids.into_iter().collect::<Vec<_>>();
-    Prior::read(tx, &ids, &scopes, from_ms, rules).await
+    Prior::read(tx, &ids, &scopes, rules).await
 }
 
 struct Release(Lease);

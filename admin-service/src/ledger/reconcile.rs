@@ -156,7 +156,7 @@ impl Change for Look<'_> {
         let prior = prior(tx, &waiting, &rules).await?;
         let settled = batch::fold(&waiting, prior).scopes;
         let keys = scopes.iter().map(|(scope, _)| scope.clone());
-        let windows = windows_of(tx, &keys.collect::<BTreeSet<_>>(), now_ms, &rules).await?;
+        let windows = windows_of(tx, &keys.collect::<BTreeSet<_>>(), &rules).await?;
         let mut differences = Vec::new();
         for ((scope, state), counter) in scopes.iter().zip(counters) {
             let state = settled.get(scope).unwrap_or(state);

@@ -86,8 +86,9 @@ impl LimitColumns {
     /// When the budget starts anew next, microseconds since the epoch.
     pub fn reset_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
         let duration = BudgetDuration::parse_stored(self.budget_duration.as_deref()?)?;
-        let window = duration.window(self.budget_anchor.unwrap_or(now_us), now_us, rules);
-        window.next(now_us / 1_000).map(|ms| ms * 1_000)
+        let anchor_us = self.budget_anchor.unwrap_or(now_us);
+        let next = duration.next_ms(anchor_us, now_us / 1_000, rules);
+        next.map(|ms| ms * 1_000)
     }
 }
 

@@ -147,12 +147,12 @@ async fn hold_windows(
 ) -> Result<(), StoreError> {
     let now_us = tx.now_us();
     let known = window_rules(rows);
-    if known.is_some_and(|known| known.same(&desired)) {
+    if known.as_ref().is_some_and(|known| known.same(&desired)) {
         return Ok(());
     }
-    let rules = match known {
-        Some(known) => desired.after(&known, now_us),
-        None => desired,
+    let rules = match &known {
+        Some(known) => desired.after(known, now_us),
+        None => desired.clone(),
     };
     let value = rules.to_json();
     write(tx, rows.rev, WINDOWS, &value).await?;

@@ -308,12 +308,11 @@ pub struct Writes {
 }
 
 impl Prior {
-    /// Reads what the database knows about these events and scopes; windows from `from_ms` (Redis time) on.
+    /// Reads what the database knows about these events and scopes.
     pub async fn read(
         tx: &mut Tx,
         events: &[ReservationId],
         scopes: &BTreeSet<ScopeKey>,
-        from_ms: u64,
         rules: &WindowRules,
     ) -> Result<Self, StoreError> {
         parts::by_index(tx).await?;
@@ -321,7 +320,7 @@ impl Prior {
         Ok(Self {
             rows: rows::read(connection, events).await?,
             scopes: scopes::read(connection, scopes).await?,
-            windows: windows::read(connection, scopes, from_ms, rules).await?,
+            windows: windows::read(connection, scopes, rules).await?,
         })
     }
 }

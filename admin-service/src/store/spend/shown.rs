@@ -36,7 +36,7 @@ pub async fn spent(
         partition: Partition(0),
     };
     let asked = object_ids.iter().map(key).collect::<BTreeSet<_>>();
-    let windows = windows::read(connection, &asked, now_ms, rules).await?;
+    let windows = windows::read(connection, &asked, rules).await?;
     let mut all: BTreeMap<String, Spent> = BTreeMap::new();
     for (scope, state) in scopes::read(connection, &asked).await? {
         let began = windows.start(&scope, now_ms);

@@ -32,36 +32,58 @@ const ORGANIZATIONS: &str = "SELECT o.organization_id AS object_id, b.budget_dur
 
 /// Budget windows by scope. A scope without a budget, or without a row, has one window for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Windows(BTreeMap<(Kind, String), BudgetWindow>);
+pub struct Windows(BTreeMap<(Kind, String), Window>);
+
+/// The window of one scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Window {
+    /// By given boundaries.
+    Given(BudgetWindow),
+    /// By the rule itself, however far apart the events of a batch are.
+    Rule {
+        duration: BudgetDuration,
+        anchor_us: u64,
+        rules: WindowRules,
+    },
+}
 
 impl Windows {
     /// Windows of given scopes.
     pub fn of(windows: impl IntoIterator<Item = ((Kind, String), BudgetWindow)>) -> Self {
-        Self(windows.into_iter().collect())
+        let given = windows
+            .into_iter()
+            .map(|(scope, window)| (scope, Window::Given(window)));
+        Self(given.collect())
     }
 
     /// When the window of `scope` that `at_ms` is in began.
     pub fn start(&self, scope: &ScopeKey, at_ms: u64) -> u64 {
         let window = self.0.get(&(scope.kind, scope.object_id.clone()));
-        window.map_or(0, |window| window.start(at_ms))
+        match window {
+            None => 0,
+            Some(Window::Given(window)) => window.start(at_ms),
+            Some(Window::Rule {
+                duration,
+                anchor_us,
+                rules,
+            }) => duration.start_ms(*anchor_us, at_ms, rules).unwrap_or(0),
+        }
     }
 }
 
-/// The windows of `scopes` from `from_ms` on, in a transaction.
+/// The windows of `scopes`, in a transaction.
 pub async fn of(
     tx: &mut Tx,
     scopes: &BTreeSet<ScopeKey>,
-    from_ms: u64,
     rules: &WindowRules,
 ) -> Result<Windows, StoreError> {
-    read(tx.connection(), scopes, from_ms, rules).await
+    read(tx.connection(), scopes, rules).await
 }
 
-/// The windows of `scopes` from `from_ms` on.
+/// The windows of `scopes`.
 pub(super) async fn read(
     connection: &mut AnyConnection,
     scopes: &BTreeSet<ScopeKey>,
-    from_ms: u64,
     rules: &WindowRules,
 ) -> Result<Windows, StoreError> {
     let mut windows = BTreeMap::new();
@@ -76,7 +98,7 @@ pub(super) async fn read(
                     Kind::Member => member_object(row.try_get("team_id")?, row.try_get("user_id")?),
                     _ => row.try_get("object_id")?,
                 };
-                let window = window(&row, from_ms, rules)?;
+                let window = window(&row, rules)?;
                 windows.insert((kind, object_id), window);
             }
         }
@@ -119,14 +141,18 @@ async fn select(
     Ok(query.fetch_all(connection).await?)
 }
 
-fn window(row: &AnyRow, from_ms: u64, rules: &WindowRules) -> Result<BudgetWindow, StoreError> {
+fn window(row: &AnyRow, rules: &WindowRules) -> Result<Window, StoreError> {
     let Some(text) = row.try_get::<Option<String>, _>("budget_duration")? else {
-        return Ok(BudgetWindow::Lifetime);
+        return Ok(Window::Given(BudgetWindow::Lifetime));
     };
     let duration = BudgetDuration::parse_stored(&text)
         .ok_or_else(|| StoreError::Corrupt(format!("budget_duration = {text:?}")))?;
     let anchor_us = row
         .try_get::<Option<i64>, _>("budget_anchor")?
         .map_or(0, unsigned);
-    Ok(duration.window(anchor_us, from_ms.saturating_mul(1_000), rules))
+    Ok(Window::Rule {
+        duration,
+        anchor_us,
+        rules: rules.clone(),
+    })
 }
