@@ -84,6 +84,13 @@ const TABLES: [(Kind, &str, &str); 6] = [
     ),
 ];
 
+/// Every table with `refresh_at`: the word after `UPDATE`.
+fn tables() -> impl Iterator<Item = &'static str> {
+    TABLES
+        .iter()
+        .filter_map(|(_, _, touch)| touch.split_ascii_whitespace().nth(1))
+}
+
 /// Keeps records fresh until told to stop.
 pub async fn run(store: &Store, live: &Live, mut stop: watch::Receiver<bool>) {
     let mut changes = live.changes();

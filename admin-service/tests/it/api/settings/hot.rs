@@ -80,11 +80,20 @@ async fn file(database: Database) {
             published.changed().await.unwrap();
         }
     }
-    let to_come = tokyo.iter().skip(1);
+    assert_eq!(
+        tokyo[..2],
+        utc[..2],
+        "the window that had begun goes on to its own end"
+    );
+    let to_come = tokyo.iter().skip(2);
     assert!(
         to_come.clone().count() >= 8 && to_come.clone().all(|at| at % 86_400_000 == 64_800_000),
-        "from 18:00 UTC on it is tomorrow 03:00 in Tokyo: {tokyo:?}"
+        "from then on budgets start anew when it is 03:00 in Tokyo, 18:00 UTC: {tokyo:?}"
     );
+    let info = format!("/key/info?key={}", key["token"].as_str().unwrap());
+    let shown = master.get(&info).await.ok();
+    let reset = chrono::DateTime::from_timestamp_millis(i64::try_from(utc[1]).unwrap()).unwrap();
+    assert_eq!(shown["info"]["budget_reset_at"], reset.to_rfc3339());
     write(
         &path,
         "{ upperbound_key_generate_params: { max_budget: 50, rpm_limit: 3 } }",
@@ -129,11 +138,12 @@ async fn wrong(database: Database) {
     .await;
     let name = contract::redis_key::settings(contract::redis_key::Partition(0));
     let mut published = api.service.app().store.changes();
-    while !String::from_utf8(api.redis.get(&name).await.unwrap())
-        .unwrap()
-        .contains("401")
-    {
-        published.changed().await.unwrap();
+    loop {
         wait_until_published(&api).await;
+        let shown = api.redis.get(&name).await.unwrap();
+        if String::from_utf8(shown).unwrap().contains("401") {
+            break;
+        }
+        published.changed().await.unwrap();
     }
 }
