@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use contract::virtual_key::VirtualKey;
 use serde_json::Value;
 
+use crate::secrets::Secrets;
 use crate::settings::FileSettings;
 
 mod environment;
@@ -74,6 +75,10 @@ pub struct Config {
     pub model_list: Vec<Value>,
     /// What may change while the service runs: handlers read it from the snapshot of `settings`, never from here.
     pub file: FileSettings,
+    /// Settings of single sign-on that the environment gives, by their names in `/get/sso_settings`.
+    pub sso: std::collections::BTreeMap<&'static str, String>,
+    /// Seals secrets of settings.
+    pub secrets: Secrets,
     /// Where the file is, to be read again when it changes.
     pub source: Option<FileSource>,
     /// `litellm_key_header_name`: the one header in which keys are looked for.

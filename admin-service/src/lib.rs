@@ -20,6 +20,7 @@ pub mod publish;
 pub mod request;
 pub mod router;
 pub mod routes;
+pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -4,11 +4,13 @@
 
 pub mod activity;
 pub mod answer;
+pub mod audit;
 pub mod budgets;
 pub mod customers;
 pub mod global;
 pub mod health;
 pub mod keys;
+pub mod settings;
 pub(crate) mod shape;
 pub mod spend;
 pub mod teams;

@@ -28,7 +28,7 @@ mod read;
 
 pub use budgets::{CustomerDefault, ProxyBudget};
 pub(crate) use read::take;
-pub use read::{KeyBounds, KeyDefaults, Retention, TeamDefaults, UserDefaults};
+pub use read::{KeyBounds, KeyDefaults, Retention, TeamDefaults, UiAccess, UserDefaults};
 
 /// How often the revision and the file are looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -54,6 +54,8 @@ pub struct Settings {
     pub user_defaults: UserDefaults,
     /// `default_team_params`.
     pub team_defaults: TeamDefaults,
+    /// `ui_access_mode`: who may sign in to the interface.
+    pub ui_access: UiAccess,
     /// How long rows of the spend log are kept; for ever without it.
     pub retention: Option<Retention>,
     /// `disable_auto_add_proxy_admin_to_teams`.
@@ -74,6 +76,22 @@ pub struct FileSettings {
     /// `general_settings`, without its secrets.
     pub general: Map<String, Value>,
 }
+
+/// The row of single sign-on.
+pub const SSO_ROW: &str = "sso_settings";
+/// The row of the interface's settings.
+pub const UI_ROW: &str = "ui_settings";
+/// The row that says which events are told by mail.
+pub const MAIL_ROW: &str = "email_event_settings";
+/// The events that somebody may be told of by mail, and whether they are where nobody decided.
+pub const MAIL_EVENTS: [(&str, bool); 6] = [
+    ("New User Invitation", true),
+    ("Virtual Key Created", true),
+    ("Virtual Key Rotated", true),
+    ("Soft Budget Crossed", true),
+    ("Max Budget Alert", true),
+    ("model_deprecations", false),
+];
 
 /// The two mappings of the file whose keys rows of the database may replace: a row is named `litellm_settings.max_budget`.
 pub const SECTIONS: [&str; 2] = ["litellm_settings", "general_settings"];
@@ -116,6 +134,23 @@ impl Settings {
         self.proxy == other.proxy
             && self.customer_default == other.customer_default
             && self.proxy_budget == other.proxy_budget
+    }
+
+    /// Whether somebody is told by mail of an event of [`MAIL_EVENTS`].
+    pub fn mails(&self, event: &str) -> bool {
+        let stored = self.stored.get(MAIL_ROW).and_then(|row| row.get(event));
+        let default = MAIL_EVENTS.iter().find(|(name, _)| *name == event);
+        stored
+            .and_then(Value::as_bool)
+            .unwrap_or(default.is_some_and(|(_, on)| *on))
+    }
+
+    /// The fields of a team that its admins may change: the interface's `team_admin_editable_team_fields`.
+    pub fn team_admin_editable_fields(&self) -> Vec<String> {
+        let row = self.stored.get(UI_ROW);
+        let fields = row.and_then(|row| row.get("team_admin_editable_team_fields"));
+        let names = fields.and_then(Value::as_array).into_iter().flatten();
+        names.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// Puts the proxy-wide flags where the catalogue has their defaults.

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use crate::clock::Clock;
 
 pub mod audit;
+pub mod audit_list;
 pub mod budgets;
 mod conditions;
 pub mod customers;

@@ -117,7 +117,6 @@ pub(super) const GENERAL: &[&str] = &[
     "store_prompts_in_spend_logs",
     "token_rate_limit_type",
     "trusted_proxy_ranges",
-    "ui_access_mode",
     "use_azure_key_vault",
     "use_redis_transaction_buffer",
     "use_spend_logs_partitioning",

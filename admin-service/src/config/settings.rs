@@ -1,11 +1,13 @@
 //! The sections of the file that have an effect here.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 
 use super::section::Section;
 use super::{Config, ConfigError, Environment, Options, known, master_key};
+use crate::secrets::Secrets;
 use crate::settings::{self, FileSettings};
 
 pub(super) fn read(
@@ -76,13 +78,21 @@ pub(super) fn read(
     if partitions == 0 {
         return Err(ConfigError::new("--partitions", "expected at least 1"));
     }
+    let master_key = master_key(key, options.dev)?;
+    let salt = environment.get("LITELLM_SALT_KEY")?;
+    let material = salt.as_deref().unwrap_or(master_key.expose());
+    let secrets = Secrets::new(material.as_bytes()).ok_or_else(|| {
+        ConfigError::new("LITELLM_SALT_KEY", "expected a key to derive others from")
+    })?;
     Ok(Config {
+        sso: sso(environment)?,
+        secrets,
         listen,
         database_url: database.unwrap_or_else(|| "sqlite:tollkeeper.db".to_owned()),
         database_connections: u32::try_from(connections).unwrap_or(10),
         redis_url: redis_url(options, environment)?,
         partitions,
-        master_key: master_key(key, options.dev)?,
+        master_key,
         dev: options.dev,
         prices: options
             .prices
@@ -139,6 +149,34 @@ fn variables_of(
         }
     }
     Ok(set)
+}
+
+/// What the environment says of single sign-on.
+fn sso(environment: &Environment) -> Result<BTreeMap<&'static str, String>, ConfigError> {
+    let variables = [
+        ("GOOGLE_CLIENT_ID", "google_client_id"),
+        ("GOOGLE_CLIENT_SECRET", "google_client_secret"),
+        ("MICROSOFT_CLIENT_ID", "microsoft_client_id"),
+        ("MICROSOFT_CLIENT_SECRET", "microsoft_client_secret"),
+        ("MICROSOFT_TENANT", "microsoft_tenant"),
+        ("GENERIC_CLIENT_ID", "generic_client_id"),
+        ("GENERIC_CLIENT_SECRET", "generic_client_secret"),
+        (
+            "GENERIC_AUTHORIZATION_ENDPOINT",
+            "generic_authorization_endpoint",
+        ),
+        ("GENERIC_TOKEN_ENDPOINT", "generic_token_endpoint"),
+        ("GENERIC_USERINFO_ENDPOINT", "generic_userinfo_endpoint"),
+        ("GENERIC_SCOPE", "generic_scope"),
+        ("PROXY_BASE_URL", "proxy_base_url"),
+    ];
+    let mut found = BTreeMap::new();
+    for (variable, name) in variables {
+        if let Some(value) = environment.get(variable)? {
+            found.insert(name, value);
+        }
+    }
+    Ok(found)
 }
 
 fn redis_url(options: &Options, environment: &Environment) -> Result<String, ConfigError> {

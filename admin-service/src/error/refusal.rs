@@ -194,6 +194,8 @@ pub enum Refusal {
     BadKeyStatus,
     /// A sort column that is not there.
     BadSort(&'static str),
+    /// An entry of the audit log that is not there.
+    AuditMissing(String),
     /// A key's spend is kept by the ledger.
     SpendIsKept,
 

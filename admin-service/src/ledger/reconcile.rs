@@ -152,7 +152,7 @@ impl Change for Look<'_> {
         };
         let last = Some(last.clone());
         let (now_ms, counters, waiting) = self.ask(&scopes).await?;
-        let rules = self.ledger.settings.now().windows;
+        let rules = self.ledger.settings.now().windows.clone();
         let prior = prior(tx, &waiting, &rules).await?;
         let settled = batch::fold(&waiting, prior).scopes;
         let keys = scopes.iter().map(|(scope, _)| scope.clone());

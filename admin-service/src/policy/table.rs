@@ -114,6 +114,17 @@ policy! {
     /// Reads what was done under tags by day.
     TagActivity, MANAGE,                 [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
 
+    /// Reads settings.
+    SettingsRead, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes settings.
+    SettingsWrite: Writes, MANAGE,       [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads settings of single sign-on, secrets hidden.
+    SsoSettingsRead, MANAGE,             [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads what the interface shows and lets people do.
+    UiSettingsRead, MANAGE_INFO,         [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
+    /// Reads the audit log.
+    AuditRead, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
     /// Reads the service's figures.
     ServiceMetrics, INFO,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads the service's state.

@@ -24,7 +24,8 @@ const KEY_TYPE: Type = Type::OneOf(
     &["llm_api", "management", "read_only", "default"],
     "'llm_api', 'management', 'read_only' or 'default'",
 );
-const USER_ROLE: Type = Type::OneOf(
+/// A global role.
+pub const USER_ROLE: Type = Type::OneOf(
     &[
         "proxy_admin",
         "proxy_admin_viewer",

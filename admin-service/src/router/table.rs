@@ -12,6 +12,7 @@ use crate::routes::{health, keys, teams, users};
 
 mod budgets;
 mod customers;
+mod settings;
 mod spend;
 
 /// All of them.
@@ -23,6 +24,7 @@ pub fn rows() -> Vec<Row> {
         budgets::rows(),
         customers::rows(),
         spend::rows(),
+        settings::rows(),
         service(),
     ]
     .concat()

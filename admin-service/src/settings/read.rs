@@ -72,6 +72,43 @@ pub struct TeamDefaults {
     pub organization_id: Option<String>,
 }
 
+/// Who may sign in to the interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UiAccess {
+    /// Everybody with an account.
+    #[default]
+    All,
+    /// Proxy admins and proxy admin viewers.
+    AdminOnly,
+    /// Admins, and who single sign-on says is in this group.
+    SsoGroup {
+        /// The group.
+        group: String,
+        /// The claim that lists groups.
+        claim: String,
+    },
+}
+
+impl UiAccess {
+    fn read(value: &Value) -> Option<Self> {
+        if let Some(mode) = value.as_str() {
+            return match mode {
+                "all" => Some(Self::All),
+                "admin_only" => Some(Self::AdminOnly),
+                _ => None,
+            };
+        }
+        let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+        match text("type")?.as_str() {
+            "restricted_sso_group" => Some(Self::SsoGroup {
+                group: text("restricted_sso_group")?,
+                claim: text("sso_group_jwt_field").unwrap_or_else(|| "groups".to_owned()),
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// How long rows of the spend log are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -109,6 +146,9 @@ pub(crate) fn take(
     }
     settings.customer_default = CustomerDefault::take(litellm)?;
     settings.proxy_budget = ProxyBudget::take(litellm)?;
+    let modes = "all, admin_only, or a mapping with type restricted_sso_group and the group";
+    let access = general.read("ui_access_mode", modes, UiAccess::read)?;
+    settings.ui_access = access.unwrap_or_default();
     settings.windows = windows(litellm)?;
     settings.key_defaults = key_defaults(litellm)?;
     settings.key_bounds = key_bounds(litellm, warnings)?;

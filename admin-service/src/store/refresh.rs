@@ -135,14 +135,7 @@ pub async fn refresh(store: &Store, rules: &WindowRules) -> Result<(), StoreErro
 /// Has every record made anew, the sooner the better: how windows are computed changed.
 pub(super) async fn all_due(tx: &mut Tx) -> Result<(), StoreError> {
     let now_us = tx.now_us();
-    for table in [
-        "virtual_keys",
-        "users",
-        "teams",
-        "team_members",
-        "organizations",
-        "customers",
-    ] {
+    for table in tables() {
         sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET refresh_at = $1")))
             .bind(signed(now_us))
             .execute(tx.connection())
@@ -152,12 +145,11 @@ pub(super) async fn all_due(tx: &mut Tx) -> Result<(), StoreError> {
 }
 
 async fn until_next(store: &Store) -> Result<Duration, StoreError> {
-    let row = sqlx::query(
-        "SELECT MIN(at) AS at FROM (SELECT MIN(refresh_at) AS at FROM virtual_keys \
-         UNION ALL SELECT MIN(refresh_at) FROM users UNION ALL SELECT MIN(refresh_at) FROM teams \
-         UNION ALL SELECT MIN(refresh_at) FROM team_members UNION ALL SELECT MIN(refresh_at) FROM organizations \
-         UNION ALL SELECT MIN(refresh_at) FROM customers) AS due",
-    )
+    let due = tables().map(|table| format!("SELECT MIN(refresh_at) AS at FROM {table}"));
+    let due = due.collect::<Vec<_>>().join(" UNION ALL ");
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "SELECT MIN(at) AS at FROM ({due}) AS due"
+    )))
     .fetch_one(&mut *store.read().await?)
     .await?;
     let now_us = store.clock().now_us();

@@ -102,10 +102,24 @@ pub async fn put<R: Writes>(
         },
         table: audit::SETTINGS,
         object_id: name,
-        before: before.filter(|value| !value.is_null()),
-        after: Some(value),
+        before: before.filter(|value| !value.is_null()).map(without_secrets),
+        after: Some(without_secrets(value)),
     };
     record(tx, by, change).await
+}
+
+/// A value for the audit log: what is sealed is not even shown so.
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::Object(map) if map.len() == 1 && map.contains_key("sealed") => {
+            Value::String("*****".to_owned())
+        }
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(name, value)| (name, without_secrets(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 async fn write(tx: &mut Tx, at: u64, name: &str, value: &Value) -> Result<(), StoreError> {

@@ -384,6 +384,10 @@ impl Refusal {
                 BAD,
                 format!("Invalid sort column. Must be one of: {columns}"),
             ),
+            Self::AuditMissing(id) => Wire::detail_error(
+                StatusCode::NOT_FOUND,
+                format!("Audit log not found, passed id={id}"),
+            ),
             Self::SpendIsKept => Wire::param(
                 BAD,
                 BAD_REQUEST,

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fields::{self, MemberLimits};
 use super::member_add::{Named, read_members, the_user};
@@ -15,6 +15,8 @@ use crate::policy::{Authorized, TeamNew};
 use crate::request::{Body, NEW_TEAM};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
+use crate::routes::shape::dollars;
+use crate::settings::TeamDefaults;
 use crate::store::teams::{self, TeamRow};
 use crate::store::{Change, Tx, members};
 
@@ -26,6 +28,7 @@ pub async fn new(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, NEW_TEAM)?;
     let ignored = std::mem::take(&mut body.ignored);
+    fill_defaults(&mut body, &app.settings().team_defaults);
     let unenforced = keys::unenforced(&body);
     let limits = MemberLimits::take(&mut body)?;
     let mut named = match body.take("members_with_roles").value() {
@@ -78,6 +81,34 @@ pub async fn new(
         .ignoring(&ignored)
         .unenforced(unenforced.into_iter())
         .published(published))
+}
+
+/// `default_team_params`, but for `models`, which are for teams that single sign-on makes.
+fn fill_defaults(body: &mut Body, defaults: &TeamDefaults) {
+    for (name, value) in [
+        ("max_budget", defaults.max_budget.map(dollars)),
+        (
+            "budget_duration",
+            defaults.budget_duration.as_ref().map(|text| json!(text)),
+        ),
+        ("tpm_limit", defaults.tpm_limit.map(|limit| json!(limit))),
+        ("rpm_limit", defaults.rpm_limit.map(|limit| json!(limit))),
+        (
+            "team_member_permissions",
+            defaults
+                .team_member_permissions
+                .as_ref()
+                .map(|all| json!(all)),
+        ),
+        (
+            "organization_id",
+            defaults.organization_id.as_ref().map(|id| json!(id)),
+        ),
+    ] {
+        if let Some(value) = value {
+            body.fill(name, value);
+        }
+    }
 }
 
 struct New<'a> {

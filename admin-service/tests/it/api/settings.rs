@@ -1,3 +1,5 @@
-//! Settings that change while the service runs.
+//! Settings: over the API, from the file, and while the service runs.
 
+mod endpoints;
 mod hot;
+mod self_serve;

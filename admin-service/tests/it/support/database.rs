@@ -57,6 +57,15 @@ impl Database {
         (Self::open(server.url(), Some(folder)).await, server)
     }
 
+    /// Another empty database of the same engine.
+    pub async fn sibling(&self) -> Self {
+        if self.url.starts_with("sqlite") {
+            Self::sqlite().await
+        } else {
+            Self::postgres().await
+        }
+    }
+
     async fn open(url: String, folder: Option<TempDir>) -> Self {
         let store = Store::connect(&url, 8, Clock::System)
             .await

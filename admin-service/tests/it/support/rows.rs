@@ -137,3 +137,13 @@ pub async fn number(store: &Store, statement: &'static str) -> i64 {
         .expect("a number");
     number
 }
+
+/// One column of texts from the database.
+pub async fn texts(store: &Store, statement: &'static str) -> Vec<String> {
+    let mut connection = store.read().await.expect("a connection");
+    let rows: Vec<(String,)> = sqlx::query_as(statement)
+        .fetch_all(&mut *connection)
+        .await
+        .expect("texts");
+    rows.into_iter().map(|(text,)| text).collect()
+}
