@@ -55,7 +55,7 @@ const USERS_ROW: &str = "litellm_settings.default_internal_user_params";
 const TEAMS_ROW: &str = "litellm_settings.default_team_params";
 
 /// What a changed group answers.
-fn changed(message: &str, settings: Value) -> Answer {
+fn changed(message: &str, settings: &Map<String, Value>) -> Answer {
     Answer::new(json!({"message": message, "status": "success", "settings": settings}))
 }
 
@@ -95,8 +95,7 @@ impl Group {
             Ok(vec![(self.row.to_owned(), value)])
         };
         let (after, published) = change(app, by, &edit).await?;
-        let values = Value::Object((self.values)(&after));
-        Ok(changed(self.done, values)
+        Ok(changed(self.done, &(self.values)(&after))
             .ignoring(&ignored)
             .published(published))
     }

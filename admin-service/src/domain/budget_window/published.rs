@@ -23,17 +23,16 @@ pub(super) fn window(
     now_us: u64,
     rules: &WindowRules,
 ) -> (BudgetWindow, Option<u64>) {
-    let now_ms = now_us / 1_000;
+    let now = now_us / 1_000;
     if let BudgetDuration::Exact { every_ms } = duration {
-        let anchor_ms = anchor_us / 1_000;
         let window = BudgetWindow::Fixed {
-            anchor_ms,
+            anchor_ms: anchor_us / 1_000,
             every_ms,
         };
         return (window, None);
     }
     if let BudgetDuration::Step { every_ms } = duration
-        && let Some(fixed) = fixed(duration, every_ms, anchor_us, now_ms, rules)
+        && let Some(fixed) = fixed(duration, every_ms, anchor_us, now, rules)
     {
         return fixed;
     }
@@ -42,8 +41,8 @@ pub(super) fn window(
         _ => DATES_AHEAD,
     };
     let mut boundaries = Vec::with_capacity(ahead + 1);
-    boundaries.extend(duration.start_ms(anchor_us, now_ms, rules));
-    let mut from = now_ms;
+    boundaries.extend(duration.start_ms(anchor_us, now, rules));
+    let mut from = now;
     for _ in 0..ahead {
         let Some(next) = duration.next_ms(anchor_us, from, rules) else {
             break;
@@ -66,9 +65,9 @@ fn fixed(
     now_ms: u64,
     rules: &WindowRules,
 ) -> Option<(BudgetWindow, Option<u64>)> {
-    let anchor_ms = duration.start_ms(anchor_us, now_ms, rules)?;
+    let began = duration.start_ms(anchor_us, now_ms, rules)?;
     // The window in course and the next one must be like all others: they are not where clocks or rules change.
-    let end = anchor_ms.checked_add(every_ms)?;
+    let end = began.checked_add(every_ms)?;
     let after = end.checked_add(every_ms)?;
     if duration.next_ms(anchor_us, now_ms, rules)? != end
         || duration.next_ms(anchor_us, end, rules)? != after
@@ -76,7 +75,7 @@ fn fixed(
         return None;
     }
     let window = BudgetWindow::Fixed {
-        anchor_ms,
+        anchor_ms: began,
         every_ms,
     };
     let margin = every_ms.saturating_mul(STEPS_BEFORE);

@@ -75,7 +75,7 @@ pub async fn update_self_serve(
     };
     let (after, published) = change(&app, &by, &edit).await?;
     let message = "Self-serve settings updated successfully";
-    Ok(changed(message, Value::Object(values(&after)))
+    Ok(changed(message, &values(&after))
         .ignoring(&ignored)
         .published(published))
 }

@@ -76,9 +76,7 @@ pub async fn update_sso(
     };
     let (after, published) = change(&app, &by, &edit).await?;
     let (values, _) = values(&app, &after);
-    Ok(
-        changed("SSO settings updated successfully", Value::Object(values))
-            .ignoring(&ignored)
-            .published(published),
-    )
+    Ok(changed("SSO settings updated successfully", &values)
+        .ignoring(&ignored)
+        .published(published))
 }
