@@ -5,34 +5,16 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tollkeeper_admin::ledger::Retention;
 use tollkeeper_admin::settings::{FileSettings, Live};
+use tollkeeper_admin::store::Store;
 use tollkeeper_admin::store::spend::Difference;
-use tollkeeper_admin::store::{Change, Store, StoreError, Tx};
 
 use crate::on_both;
 use crate::support::database::Database;
 use crate::support::gateway::{P0, Worker};
 use crate::support::redis::TestRedis;
-use crate::support::rows::{Key, number};
+use crate::support::rows::{Key, number, run};
 use crate::support::service::Service;
 use crate::support::stream::Request;
-
-/// A statement of the test's own.
-struct Run(&'static str);
-
-impl Change for Run {
-    type Answer = u64;
-    type Error = StoreError;
-
-    async fn apply(&self, tx: &mut Tx) -> Result<u64, StoreError> {
-        let done = sqlx::query(self.0).execute(tx.connection()).await?;
-        Ok(done.rows_affected())
-    }
-}
-
-async fn run(store: &Store, statement: &'static str) {
-    let changed = store.write(&Run(statement)).await.expect(statement).value;
-    assert!(changed > 0, "{statement}");
-}
 
 fn between(differences: &[Difference]) -> Vec<&'static str> {
     let mut all: Vec<_> = differences.iter().map(|found| found.between).collect();
@@ -45,6 +27,70 @@ const BY_KEY: &str = "rows and daily sums by key";
 const OVER_KEYS: &str = "rows and daily sums";
 const TOTALS: &str = "rows and totals";
 const COUNTERS: &str = "scopes and counters in Redis";
+
+/// A corruption, what mends it, and between which sides it shows.
+type Corruption = (&'static str, &'static str, &'static [&'static str]);
+
+const CORRUPTIONS: &[Corruption] = &[
+    (
+        "UPDATE spend_logs SET spend = spend + 1 WHERE spend = 700",
+        "UPDATE spend_logs SET spend = spend - 1 WHERE spend = 701",
+        &[OVER_KEYS, BY_KEY, TOTALS],
+    ),
+    (
+        "UPDATE spend_logs SET request_tags = '[\"t2\"]' WHERE spend = 700",
+        "UPDATE spend_logs SET request_tags = '[\"t1\"]' WHERE spend = 700",
+        &[OVER_KEYS, BY_KEY],
+    ),
+    (
+        "UPDATE daily_user_spend SET spend = spend + 1",
+        "UPDATE daily_user_spend SET spend = spend - 1",
+        &[BY_KEY],
+    ),
+    (
+        "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens + 1",
+        "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens - 1",
+        &[BY_KEY],
+    ),
+    (
+        "UPDATE daily_tag_spend SET api_requests = api_requests + 1",
+        "UPDATE daily_tag_spend SET api_requests = api_requests - 1",
+        &[BY_KEY],
+    ),
+    (
+        "UPDATE daily_spend SET successful_requests = successful_requests - 1 WHERE kind = 'tag'",
+        "UPDATE daily_spend SET successful_requests = successful_requests + 1 WHERE kind = 'tag'",
+        &[OVER_KEYS],
+    ),
+    (
+        "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'member'",
+        "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'member'",
+        &[TOTALS],
+    ),
+    (
+        "UPDATE api_key_spend SET spend = spend - 1",
+        "UPDATE api_key_spend SET spend = spend + 1",
+        &[TOTALS],
+    ),
+    (
+        "UPDATE spend_scopes SET spent = spent + 1 WHERE kind = 'key'",
+        "UPDATE spend_scopes SET spent = spent - 1 WHERE kind = 'key'",
+        &[COUNTERS],
+    ),
+];
+
+/// Corrupts each side in the database in turn.
+async fn each_side(service: &Service, store: &Store) {
+    for (corrupt, mend, expected) in CORRUPTIONS {
+        run(store, corrupt).await;
+        let found = service.ledger.reconcile().await.unwrap();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(between(&found), expected, "{corrupt}: {found:?}");
+        run(store, mend).await;
+        assert_eq!(service.ledger.reconcile().await.unwrap(), [], "{mend}");
+    }
+}
 
 on_both!(every_side_that_is_off_by_one_is_named, compared);
 async fn compared(database: Database) {
@@ -69,62 +115,7 @@ async fn compared(database: Database) {
     let ledger = &service.ledger;
     assert_eq!(ledger.reconcile().await.unwrap(), []);
     assert_eq!(service.health.report().ledger_differences, Some(0));
-    let store = &database.store;
-    for (corrupt, mend, expected) in [
-        (
-            "UPDATE spend_logs SET spend = spend + 1 WHERE spend = 700",
-            "UPDATE spend_logs SET spend = spend - 1 WHERE spend = 701",
-            vec![OVER_KEYS, BY_KEY, TOTALS],
-        ),
-        (
-            "UPDATE spend_logs SET request_tags = '[\"t2\"]' WHERE spend = 700",
-            "UPDATE spend_logs SET request_tags = '[\"t1\"]' WHERE spend = 700",
-            vec![OVER_KEYS, BY_KEY],
-        ),
-        (
-            "UPDATE daily_user_spend SET spend = spend + 1",
-            "UPDATE daily_user_spend SET spend = spend - 1",
-            vec![BY_KEY],
-        ),
-        (
-            "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens + 1",
-            "UPDATE daily_team_spend SET prompt_tokens = prompt_tokens - 1",
-            vec![BY_KEY],
-        ),
-        (
-            "UPDATE daily_tag_spend SET api_requests = api_requests + 1",
-            "UPDATE daily_tag_spend SET api_requests = api_requests - 1",
-            vec![BY_KEY],
-        ),
-        (
-            "UPDATE daily_spend SET successful_requests = successful_requests - 1 WHERE kind = 'tag'",
-            "UPDATE daily_spend SET successful_requests = successful_requests + 1 WHERE kind = 'tag'",
-            vec![OVER_KEYS],
-        ),
-        (
-            "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'member'",
-            "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'member'",
-            vec![TOTALS],
-        ),
-        (
-            "UPDATE api_key_spend SET spend = spend - 1",
-            "UPDATE api_key_spend SET spend = spend + 1",
-            vec![TOTALS],
-        ),
-        (
-            "UPDATE spend_scopes SET spent = spent + 1 WHERE kind = 'key'",
-            "UPDATE spend_scopes SET spent = spent - 1 WHERE kind = 'key'",
-            vec![COUNTERS],
-        ),
-    ] {
-        run(store, corrupt).await;
-        let found = ledger.reconcile().await.unwrap();
-        let mut expected = expected;
-        expected.sort_unstable();
-        assert_eq!(between(&found), expected, "{corrupt}: {found:?}");
-        run(store, mend).await;
-        assert_eq!(ledger.reconcile().await.unwrap(), [], "{mend}");
-    }
+    each_side(&service, &database.store).await;
     // The counter in Redis: its amount is the eight bytes after the tenth.
     let name = redis_key::scope(P0, &key.record());
     let header = redis.get(&name).await.unwrap();
@@ -159,7 +150,7 @@ async fn compared(database: Database) {
 }
 
 /// Settings as a file would give them.
-fn settings(general: Value) -> Live {
+fn settings(general: &Value) -> Live {
     let general: Map<String, Value> = general.as_object().expect("an object").clone();
     let file = FileSettings {
         general,
@@ -195,7 +186,7 @@ async fn retained(database: Database) {
     let (_stop, mut stop) = watch::channel(false);
     let retention = |general| Retention {
         store: store.clone(),
-        settings: settings(general),
+        settings: settings(&general),
         holder: "a".to_owned(),
     };
     // Without the setting nothing goes.

@@ -67,6 +67,13 @@ fn text(app: &App) -> String {
             report.dead_letters.to_string(),
         ),
         (
+            "ledger_differences",
+            "differences when rows, sums, totals and counters were last compared; -1 until then",
+            report
+                .ledger_differences
+                .map_or_else(|| "-1".to_owned(), |differences| differences.to_string()),
+        ),
+        (
             "redis_last_restore_seconds",
             "how long the last restore of Redis took",
             seconds(report.last_restore_ms),

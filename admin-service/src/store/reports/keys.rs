@@ -88,8 +88,13 @@ pub async fn of_keys(
     Ok(rows)
 }
 
+/// Keys that are looked at for the ones that spent most: where thousands spend alike, which of them is first says little, and adding all of them
+/// up would take seconds.
+const MOST_LOOKED_AT: i64 = 2_000;
+
 /// The `most` keys that spent most in these days. Keys are looked at in the order of what they have ever spent, which is at least what they
-/// spent in these days: once the next one ever spent less than the last of the best, no other can be among them.
+/// spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
+/// [`MOST_LOOKED_AT`] all the same.
 pub async fn heaviest_keys(
     connection: &mut AnyConnection,
     days: &Days,
@@ -119,7 +124,10 @@ pub async fn heaviest_keys(
             break;
         }
         looked_at += part;
-        part = (part * 4).min(16_384);
+        part = (part * 4).min(MOST_LOOKED_AT - looked_at);
+        if part <= 0 {
+            break;
+        }
     }
     Ok(best)
 }

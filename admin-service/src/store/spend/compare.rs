@@ -12,7 +12,7 @@ use crate::store::outbox::{Kind, signed};
 use crate::store::{Engine, Store, StoreError};
 
 /// Two sides that should be the same and are not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Which two sides.
     pub between: &'static str,

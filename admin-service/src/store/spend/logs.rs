@@ -187,9 +187,10 @@ impl Filter {
         }
         if let Some(text) = &self.search {
             let place = all.text(text);
-            let columns = ["request_id", "event_id", "user_id", "end_user", "model"];
+            let columns = ["request_id", "event_id", "user_id", "model"];
             let each = columns.map(|column| format!("s.{column} = {place}"));
-            all.add(format!("({})", each.join(" OR ")));
+            let customer = format!("(s.end_user = {place} AND s.end_user <> '')");
+            all.add(format!("({} OR {customer})", each.join(" OR ")));
         }
         all
     }

@@ -1,11 +1,13 @@
 //! Activity by day of users, teams, organizations, customers and tags.
 
+use contract::id::OrganizationId;
 use serde_json::{Value, json};
 
 use super::clients::{assert_has, detail, text};
 use super::spend::{DAYS, NOON, World, number};
 use crate::on_both;
 use crate::support::database::Database;
+use crate::support::rows::run;
 use crate::support::stream::Request;
 
 on_both!(a_day_has_its_sums_and_their_parts, parts);
@@ -262,4 +264,54 @@ async fn long_export(database: Database) {
     let models = models.collect::<std::collections::BTreeSet<_>>();
     assert_eq!(models.len(), 2_502);
     assert_eq!(rows.as_array().unwrap().len(), 2_502);
+}
+
+on_both!(an_organization_is_seen_by_its_admins, organizations);
+async fn organizations(database: Database) {
+    let world = World::build(database).await;
+    let store = &world.api.database.store;
+    run(
+        store,
+        "INSERT INTO organizations (organization_id, rev, organization_alias, budget_id, models, metadata, extra, \
+         created_at, created_by, updated_at, updated_by) VALUES ('acme', 1, 'Acme', 'b', '[]', '{}', '{}', 1, 'x', 1, 'x')",
+    )
+    .await;
+    let member = format!(
+        "INSERT INTO organization_members (organization_id, user_id, user_role, created_at, updated_at) \
+         VALUES ('acme', '{}', 'org_admin', 1, 1)",
+        world.ada_id
+    );
+    run(store, &member).await;
+    let team = format!(
+        "UPDATE teams SET organization_id = 'acme' WHERE team_id = '{}'",
+        world.team
+    );
+    run(store, &team).await;
+    let request = Request::of(9, &world.shared, NOON, 7);
+    let request = request.with(|body| body.organization = Some(OrganizationId::new("acme")));
+    request.put(&world.api.redis).await;
+    world.drained(5).await;
+    for kind in ["activity", "activity/aggregated"] {
+        let path = format!("/organization/daily/{kind}?{DAYS}");
+        for who in [&world.ada, &world.api.master()] {
+            let found = who.get(&path).await.ok();
+            assert_eq!(found["metadata"]["total_spend"], number("0.000000007"));
+            let acme = &found["results"][0]["breakdown"]["entities"]["acme"];
+            assert_eq!(acme["metadata"], json!({"organization_alias": "Acme"}));
+        }
+        let named = format!("{path}&organization_ids=acme");
+        assert_eq!(world.ada.get(&named).await.status, 200);
+        assert_eq!(world.bob.get(&named).await.refused().0, 403);
+        let nothing = world.bob.get(&path).await.ok();
+        assert_eq!(nothing["metadata"]["total_api_requests"], 0);
+        // The teams of an organization are its admin's to see, whole.
+        let team = format!("/team/daily/{kind}?{DAYS}&team_ids={}", world.team);
+        let team = world.ada.get(&team).await.ok();
+        assert_eq!(team["metadata"]["total_api_requests"], 3);
+    }
+    let logs = format!("/spend/logs/v2?{DAYS}&team_id={}", world.team);
+    assert_eq!(world.ada.get(&logs).await.ok()["total"], 3);
+    let report = format!("/organization/spend/report?{DAYS}");
+    let report = world.ada.get(&report).await.ok();
+    assert_eq!(report[0]["organization_id"], "acme");
 }

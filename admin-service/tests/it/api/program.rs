@@ -6,7 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::clients::MASTER;
+use crate::support::database::Database;
 use crate::support::redis::TestRedis;
+use crate::support::rows::run;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollkeeper-admin"));
@@ -103,4 +105,32 @@ async fn it_does_not_start_without_what_it_needs_and_says_what() {
         assert!(log.contains(expected), "expected {expected:?} in {log}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[tokio::test]
+async fn reconcile_prints_what_differs_and_fails() {
+    let redis = TestRedis::start().await;
+    let database = Database::sqlite().await;
+    let reconcile = || async {
+        program()
+            .args(["reconcile", "--database", &database.url])
+            .env("REDIS_URL", redis.server.url())
+            .env("LITELLM_MASTER_KEY", MASTER)
+            .output()
+            .await
+            .unwrap()
+    };
+    let said = reconcile().await;
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{text}");
+    assert_eq!(text, "rows, sums, totals and counters agree\n");
+    let spent =
+        "INSERT INTO api_key_spend (api_key, spend, last_date) VALUES ('k', 5, '2026-11-23')";
+    run(&database.store, spent).await;
+    let said = reconcile().await;
+    assert!(!said.status.success());
+    assert_eq!(
+        String::from_utf8(said.stdout).unwrap(),
+        "rows and totals: api_key \"k\": spend: expected 0, found 5\n"
+    );
 }

@@ -321,7 +321,7 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
             _ => Ok(()),
         };
     };
-    let rule = action.rule();
+    let policy = action.rule();
     let Some(role) = visitor.role else {
         return if status == 401 {
             Ok(())
@@ -329,8 +329,8 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
             Err("nobody is let in".to_owned())
         };
     };
-    let verdict = rule.verdict(role);
-    let adds = visitor.adds(rule);
+    let verdict = policy.verdict(role);
+    let adds = visitor.adds(policy);
     match verdict {
         Verdict::May(Reach::Any) if matches!(status, 401 | 403) => {
             Err("refused what it may".to_owned())
@@ -352,7 +352,7 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
                 Err(format!("the table says {expected}"))
             }
         }
-        Verdict::May(Reach::Own) if !own && rule.writes && status < 300 && !row.creates() => {
+        Verdict::May(Reach::Own) if !own && policy.writes && status < 300 && !row.creates() => {
             Err("changes what is somebody else's".to_owned())
         }
         _ if own

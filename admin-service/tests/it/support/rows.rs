@@ -147,3 +147,22 @@ pub async fn texts(store: &Store, statement: &'static str) -> Vec<String> {
         .expect("texts");
     rows.into_iter().map(|(text,)| text).collect()
 }
+
+/// Runs a statement of the test's own, which must change something.
+pub async fn run(store: &Store, statement: &str) {
+    let changed = store.write(&Run(statement)).await.expect(statement).value;
+    assert!(changed > 0, "{statement}");
+}
+
+struct Run<'a>(&'a str);
+
+impl Change for Run<'_> {
+    type Answer = u64;
+    type Error = StoreError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<u64, StoreError> {
+        let statement = sqlx::AssertSqlSafe(self.0.to_owned());
+        let done = sqlx::query(statement).execute(tx.connection()).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -190,6 +190,16 @@ fn reads(size: Size) -> Vec<(&'static str, Request, f64)> {
             100.0,
         ),
         (
+            "/user/daily/activity/aggregated of all",
+            Box::new(move |_| format!("/user/daily/activity/aggregated?{days}")),
+            100.0,
+        ),
+        (
+            "/global/spend/keys",
+            Box::new(move |_| "/global/spend/keys?limit=10".to_owned()),
+            100.0,
+        ),
+        (
             "/spend/logs of a key",
             Box::new(move |_| {
                 "/spend/logs/v2?page=1&page_size=50&start_date=2000-01-01%2000:00:00&end_date=2100-01-01%2000:00:00".to_owned()

@@ -48,6 +48,9 @@ pub async fn fill(url: &str, size: Size, now_us: u64) -> Result<Duration> {
     ] {
         run(&pool, &daily(table, owner, url.starts_with("postgres"))).await?;
     }
+    for statement in over_keys() {
+        run(&pool, &statement).await?;
+    }
     run(&pool, "ANALYZE").await?;
     pool.close().await;
     Ok(began.elapsed())
@@ -152,4 +155,29 @@ fn daily(table: &str, owner: &str, postgres: bool) -> String {
          SUM(completion_tokens), 0, 0, COUNT(*), COUNT(*), 0, SUM(duration_ms), COUNT(*) FROM spend_logs \
          GROUP BY {owner}, {day}, api_key, model, model_group, custom_llm_provider"
     )
+}
+
+/// The sums over all keys, and what each key ever spent, of the sums by key.
+fn over_keys() -> [String; 3] {
+    const SUMS: &str = "spend, prompt_tokens, completion_tokens, cache_read_input_tokens, cache_creation_input_tokens, cache_hits, \
+         api_requests, successful_requests, failed_requests, total_response_time_ms, timed_requests";
+    let summed = SUMS
+        .split(", ")
+        .map(|sum| format!("SUM({})", sum.trim()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let insert = |kind: &str, entity: &str, table: &str, which: &str| {
+        let group = "date, model, model_group, custom_llm_provider, endpoint";
+        format!(
+            "INSERT INTO daily_spend (kind, entity_id, {group}, {SUMS}) SELECT '{kind}', {entity}, {group}, {summed} \
+             FROM {table} {which} GROUP BY {entity}, {group}"
+        )
+    };
+    [
+        insert("all", "'' || ''", "daily_user_spend", ""),
+        insert("team", "team_id", "daily_team_spend", "WHERE team_id <> ''"),
+        "INSERT INTO api_key_spend (api_key, spend, last_date) \
+         SELECT api_key, SUM(spend), MAX(date) FROM daily_user_spend GROUP BY api_key"
+            .to_owned(),
+    ]
 }
