@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use contract::virtual_key::KeyHash;
+use sqlx::AnyConnection;
+use tokio::sync::watch;
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::publish::Health;
 use crate::router::metrics::Metrics;
 use crate::settings::{Live, Settings};
-use crate::store::Store;
+use crate::store::catalogue_rows::{self, CatalogueRows};
+use crate::store::{Store, StoreError};
 
 /// The service's parts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,12 +27,19 @@ pub struct App {
     pub live: Live,
     /// Requests by route and status.
     pub metrics: Metrics,
+    catalogue: watch::Receiver<Arc<Catalogue>>,
     master: KeyHash,
 }
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, store: Store, health: Health, live: Live) -> Self {
+    pub fn new(
+        config: Config,
+        store: Store,
+        health: Health,
+        live: Live,
+        catalogue: watch::Receiver<Arc<Catalogue>>,
+    ) -> Self {
         let master = config.master_key.hash();
         Self {
             config: Arc::new(config),
@@ -36,6 +47,7 @@ impl App {
             health,
             live,
             metrics: Metrics::default(),
+            catalogue,
             master,
         }
     }
@@ -43,6 +55,24 @@ impl App {
     /// The settings in force. Take them once and work with them to the end.
     pub fn settings(&self) -> Arc<Settings> {
         self.live.now()
+    }
+
+    /// The models of the file.
+    pub fn catalogue_of_file(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// Everything that is served at this moment, with the rows of the database that it is made of.
+    pub async fn catalogue(
+        &self,
+        connection: &mut AnyConnection,
+    ) -> Result<(Catalogue, CatalogueRows), StoreError> {
+        let settings = self.settings();
+        let default = settings.customer_default.budget_id.as_deref();
+        let rows = catalogue_rows::read(connection, default).await?;
+        let now_us = self.store.clock().now_us();
+        let catalogue = self.catalogue_of_file().with(&rows, &settings, now_us);
+        Ok((catalogue, rows))
     }
 
     /// The hash by which the master key is known.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use contract::price::ModelPrice;
 use contract::records::{ModelRecord, ProxySettings};
@@ -15,10 +16,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 mod model_list;
+mod overlay;
 mod prices;
 mod rates;
 
+pub use overlay::Alias;
 pub use prices::PriceList;
+pub use rates::print as price_fields;
 
 /// Everything the filter needs to know about models.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +31,15 @@ pub struct Catalogue {
     pub models: Vec<ModelRecord>,
     /// Proxy-wide settings with the model names and access groups filled in.
     pub settings: ProxySettings,
+    /// Further names, each with the record of the model that it leads to.
+    pub aliases: BTreeMap<String, ModelRecord>,
     /// What the start-up log should say about the list.
     pub warnings: Vec<String>,
+    /// `model_list`; none: everything of the price list is served.
+    pub list: Option<Vec<Value>>,
+    /// Aliases that are wanted, whether or not their models are there.
+    wanted: Vec<Alias>,
+    prices: Arc<PriceList>,
 }
 
 /// Why there is no catalogue: the place in the file, and what was expected there.
@@ -66,6 +77,8 @@ impl Catalogue {
     ) -> Result<Self, CatalogueError> {
         let mut catalogue = Self {
             settings,
+            list: model_list.map(<[Value]>::to_vec),
+            prices: Arc::new(prices.clone()),
             ..Self::default()
         };
         let served = match model_list {
@@ -76,9 +89,27 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// The same with further names for its models.
+    #[must_use]
+    pub fn with_aliases(mut self, wanted: Vec<Alias>) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// The served model that a client's `name` leads to.
+    pub fn find(&self, name: &str) -> Option<&ModelRecord> {
+        let own = self
+            .models
+            .binary_search_by(|model| model.name.as_str().cmp(name));
+        own.ok()
+            .and_then(|at| self.models.get(at))
+            .or_else(|| self.aliases.get(name))
+    }
+
     /// SHA-256 of models and settings, hexadecimal: the same where the content is.
     pub fn digest(&self) -> String {
-        let content = serde_json::to_vec(&(&self.models, &self.settings)).unwrap_or_default();
+        let content =
+            serde_json::to_vec(&(&self.models, &self.aliases, &self.settings)).unwrap_or_default();
         let digest = Sha256::digest(&content);
         digest
             .iter()

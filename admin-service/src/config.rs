@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use contract::virtual_key::VirtualKey;
 use serde_json::Value;
 
+use crate::catalogue::Alias;
 use crate::secrets::Secrets;
 use crate::settings::FileSettings;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub prices: Option<PathBuf>,
     /// `model_list` as written.
     pub model_list: Vec<Value>,
+    /// `router_settings.model_group_alias`.
+    pub model_aliases: Vec<Alias>,
     /// What may change while the service runs: handlers read it from the snapshot of `settings`, never from here.
     pub file: FileSettings,
     /// Settings of single sign-on that the environment gives, by their names in `/get/sso_settings`.

@@ -113,7 +113,7 @@ impl Service {
         let catalogue = watch::Sender::new(Arc::new(catalogue));
         let link = Link::new(&config.redis_url)?;
         let health = Health::default();
-        let app = App::new(config, store, health, live);
+        let app = App::new(config, store, health, live, catalogue.subscribe());
         let listener = TcpListener::bind(app.config.listen).await;
         let listener = listener.map_err(|error| StartError::Listen(app.config.listen, error))?;
         let address = listener.local_addr().unwrap_or(app.config.listen);
@@ -206,7 +206,8 @@ fn catalogue(config: &Config, live: &Live) -> Result<Catalogue, StartError> {
         None => PriceList::embedded()?,
     };
     let list = (!config.model_list.is_empty()).then_some(config.model_list.as_slice());
-    let catalogue = Catalogue::build(&prices, list, live.now().proxy.clone())?;
+    let catalogue = Catalogue::build(&prices, list, live.now().proxy.clone())?
+        .with_aliases(config.model_aliases.clone());
     for warning in &catalogue.warnings {
         tracing::warn!("models: {warning}");
     }

@@ -16,15 +16,18 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::clock::Clock;
 
+pub mod access_groups;
 pub mod audit;
 pub mod audit_list;
 pub mod budgets;
+pub mod catalogue_rows;
 mod conditions;
 pub mod customers;
 pub mod idempotency;
 pub mod keys;
 pub mod mail_events;
 pub mod members;
+pub mod models;
 pub mod organization_members;
 pub mod organizations;
 pub mod outbox;
@@ -35,6 +38,7 @@ pub mod reports;
 pub mod row;
 pub mod settings;
 pub mod spend;
+pub mod tags;
 pub mod teams;
 pub mod users;
 

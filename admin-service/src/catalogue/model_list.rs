@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use contract::limits::Limits;
 use contract::records::ModelRecord;
 use serde_json::{Map, Value};
 
 use super::prices::{PriceList, Priced, provider_name};
-use super::{Catalogue, CatalogueError, known, rates};
+use super::{Catalogue, CatalogueError, known, overlay, rates};
 
 /// One entry, checked.
 struct Deployment<'a> {
@@ -28,8 +27,8 @@ pub(super) fn served(
     catalogue: &mut Catalogue,
 ) -> Result<BTreeMap<String, ModelRecord>, CatalogueError> {
     let mut served: BTreeMap<String, ModelRecord> = BTreeMap::new();
-    for (at, entry) in list.iter().enumerate() {
-        let deployment = Deployment::read(at, entry)?;
+    for (at, listed) in list.iter().enumerate() {
+        let deployment = Deployment::read(format!("model_list[{at}]"), listed)?;
         for (name, model) in deployment.expand(prices)? {
             if served.contains_key(&name) {
                 // A wildcard never replaces what an entry before it named.
@@ -63,9 +62,34 @@ pub(super) fn served(
     Ok(served)
 }
 
+/// A model that one entry serves.
+pub(super) struct Served {
+    pub(super) record: ModelRecord,
+    /// The access groups that the entry names.
+    pub(super) groups: Vec<String>,
+}
+
+/// The models that one entry serves; several where its name has a `*`.
+pub(super) fn entry(
+    prices: &PriceList,
+    path: String,
+    entry: &Value,
+) -> Result<Vec<Served>, CatalogueError> {
+    let deployment = Deployment::read(path, entry)?;
+    let groups = deployment.access_groups()?;
+    let names = deployment.expand(prices)?.into_iter();
+    names
+        .map(|(name, model)| {
+            Ok(Served {
+                record: deployment.record(prices, &name, &model)?,
+                groups: groups.clone(),
+            })
+        })
+        .collect()
+}
+
 impl<'a> Deployment<'a> {
-    fn read(at: usize, entry: &'a Value) -> Result<Self, CatalogueError> {
-        let path = format!("model_list[{at}]");
+    fn read(path: String, entry: &'a Value) -> Result<Self, CatalogueError> {
         let text = |value: Option<&'a Value>, field: &str| {
             value
                 .and_then(Value::as_str)
@@ -170,7 +194,7 @@ impl<'a> Deployment<'a> {
                 .or_else(|| number("max_tokens"))
                 .or_else(|| found?.max_output_tokens),
             price: known(self.price(found)?),
-            limits: Limits::default(),
+            limits: overlay::limits_of(self.params),
         })
     }
 

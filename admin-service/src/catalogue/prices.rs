@@ -16,7 +16,7 @@ static EMBEDDED: &[u8] = include_bytes!("../../data/model_prices.json");
 const SERVED_MODES: [&str; 4] = ["chat", "completion", "responses", "embedding"];
 
 /// Prices by model name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriceList {
     models: BTreeMap<String, Priced>,
     /// `provider/upstream` → name, for models whose name is not that.
@@ -24,7 +24,7 @@ pub struct PriceList {
 }
 
 /// One model of the list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Priced {
     /// The provider, one name for one way of calling it.
     pub(super) provider: String,

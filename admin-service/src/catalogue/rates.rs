@@ -2,7 +2,7 @@
 
 use contract::money::{MoneyError, NanoUsd, PicoUsdPerUnit};
 use contract::price::{ModelPrice, Rates};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::CatalogueError;
 
@@ -84,4 +84,26 @@ fn parse_decimal(text: &str) -> Result<PicoUsdPerUnit, MoneyError> {
     let exponent: i32 = exponent.parse().map_err(|_| MoneyError::NotANumber)?;
     let thousandfold = format!("{mantissa}e{}", exponent.saturating_add(3));
     NanoUsd::parse(&thousandfold).map(|scaled| PicoUsdPerUnit(scaled.get()))
+}
+
+/// The ordinary rates of a price in LiteLLM's fields, in dollars.
+pub fn print(price: &ModelPrice) -> Map<String, Value> {
+    let mut rates = price.base;
+    let fields = FIELDS.iter().filter_map(|(field, place)| {
+        let rate = (*place(&mut rates))?;
+        Some(((*field).to_owned(), dollars(rate)))
+    });
+    fields.collect()
+}
+
+/// Picodollars as a decimal number of dollars, with all its digits.
+fn dollars(rate: PicoUsdPerUnit) -> Value {
+    const PICO: u64 = 1_000_000_000_000;
+    let (whole, fraction) = (rate.0 / PICO, rate.0 % PICO);
+    let digits = format!("{fraction:012}");
+    let digits = digits.trim_end_matches('0');
+    let digits = if digits.is_empty() { "0" } else { digits };
+    format!("{whole}.{digits}")
+        .parse::<Number>()
+        .map_or(Value::Null, Value::Number)
 }

@@ -9,7 +9,6 @@ pub(super) const TOP: &[&str] = &[
     "include",
     "mcp_servers",
     "prompts",
-    "router_settings",
     "vector_store_registry",
 ];
 

@@ -149,6 +149,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Names the keys that nobody took, all of which are known to somebody else.
+    pub(super) fn without_effect(self, warnings: &mut Vec<String>) {
+        let known: Vec<&str> = self.map.keys().map(String::as_str).collect();
+        for key in known {
+            warnings.push(format!("{} is known and has no effect", self.path(key)));
+        }
+    }
+
     /// Names the keys that nobody took.
     pub(crate) fn finish(self, known: &[&str], warnings: &mut Vec<String>) {
         for key in self.map.keys() {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::section::Section;
 use super::{Config, ConfigError, Environment, Options, known, master_key};
+use crate::catalogue::Alias;
 use crate::secrets::Secrets;
 use crate::settings::{self, FileSettings};
 
@@ -30,6 +31,7 @@ pub(super) fn read(
             value.as_array().cloned()
         })?
         .unwrap_or_default();
+    let model_aliases = model_aliases(top.section("router_settings")?, &mut warnings)?;
     top.finish(known::TOP, &mut warnings);
 
     let file = FileSettings {
@@ -99,6 +101,7 @@ pub(super) fn read(
             .clone()
             .or(environment.get("TOLLKEEPER_MODEL_PRICES")?.map(Into::into)),
         model_list,
+        model_aliases,
         file,
         source: None,
         key_header,
@@ -110,6 +113,32 @@ pub(super) fn read(
 fn without_secrets(mut general: Map<String, Value>) -> Map<String, Value> {
     general.retain(|key, _| !matches!(key.as_str(), "master_key" | "database_url"));
     general
+}
+
+/// `router_settings.model_group_alias`: another name → a model, or a mapping with `model` and `hidden`. How requests are routed is Envoy's
+/// business, so nothing else of the section has an effect.
+fn model_aliases(
+    mut router: Section<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Alias>, ConfigError> {
+    let what = "a mapping of names to models";
+    let read = |value: &Value| {
+        let aliases = value.as_object()?.iter();
+        aliases
+            .map(|(name, target)| {
+                let model = target.get("model").unwrap_or(target).as_str()?;
+                let hidden = target.get("hidden").and_then(Value::as_bool);
+                Some(Alias {
+                    name: name.clone(),
+                    model: model.to_owned(),
+                    hidden: hidden.unwrap_or(false),
+                })
+            })
+            .collect::<Option<Vec<Alias>>>()
+    };
+    let aliases = router.read("model_group_alias", what, read)?;
+    router.without_effect(warnings);
+    Ok(aliases.unwrap_or_default())
 }
 
 fn parse_yaml(text: &str) -> Result<Map<String, Value>, ConfigError> {

@@ -188,6 +188,32 @@ pub enum Refusal {
     CustomersMissing(Vec<String>),
     /// Limits and a budget row in one request.
     BudgetNamedAndMade,
+    /// A tag of this name exists.
+    TagExists(String),
+    /// A tag that is not there.
+    TagMissing(String),
+    /// A model that could not be served: where and why.
+    BadModel(String),
+    /// A model of this id exists.
+    ModelExists(String),
+    /// `/model/update` without `model_info.id`.
+    ModelIdMissing,
+    /// A model of the database that is not there, named by a body or query.
+    ModelMissing(String),
+    /// The same, named by the path.
+    ModelNotFound(String),
+    /// A model that is not served, or not to this caller.
+    ModelNotListed(String),
+    /// A group of models without name.
+    GroupWithoutName,
+    /// A group of models of this name exists.
+    GroupExists(String),
+    /// A group of models that is not there.
+    GroupMissing(String),
+    /// A group names a model that is not served.
+    GroupOfUnknownModel(String),
+    /// There is no cache.
+    NoCache,
     /// What another handler wraps into `error` is raised as `detail` here.
     InDetail(Box<Refusal>),
     /// `status` of `/key/list`.

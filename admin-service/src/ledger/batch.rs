@@ -129,6 +129,14 @@ impl Fold {
 
     fn daily(&mut self, row: &SpendRow, sign: i64) {
         let sums = sums(row);
+        if !row.end_user.is_empty() {
+            let customers = &mut self.writes.customers;
+            *customers.entry(row.end_user.clone()).or_default() += sign * sums.spend;
+        }
+        let tags: BTreeSet<&String> = row.tags.iter().filter(|tag| !tag.is_empty()).collect();
+        for tag in tags {
+            *self.writes.tags.entry(tag.clone()).or_default() += sign * sums.spend;
+        }
         let writes = &mut self.writes;
         for (dimension, entity) in entities(row) {
             let mut key = daily_key(row, entity);

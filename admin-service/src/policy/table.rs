@@ -20,6 +20,7 @@ const ORG: Relation = Relation::Organization;
 
 const MANAGE: &[&str] = &["management_routes"];
 const MANAGE_INFO: &[&str] = &["management_routes", "info_routes"];
+const MODELS: &[&str] = &["info_routes", "llm_api_routes"];
 const INFO: &[&str] = &["info_routes"];
 const SPEND: &[&str] = &["spend_tracking_routes", "management_routes"];
 const GLOBAL: &[&str] = &["global_spend_tracking_routes"];
@@ -88,6 +89,39 @@ policy! {
     CustomerInfo, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Lists customers.
     CustomerList, MANAGE,                [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
+    /// Lists models in the shape of their API.
+    ModelList, MODELS,                   [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, NONE];
+    /// Reads models with their prices.
+    ModelInfo, MANAGE_INFO,              [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, NONE];
+    /// Adds a model.
+    ModelNew: Writes, MANAGE,            [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a model.
+    ModelUpdate: Writes, MANAGE,         [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes a model.
+    ModelDelete: Writes, MANAGE,         [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Makes a group of models.
+    AccessGroupNew: Writes, MANAGE,      [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a group of models.
+    AccessGroupUpdate: Writes, MANAGE,   [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes a group of models.
+    AccessGroupDelete: Writes, MANAGE,   [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads groups of models.
+    AccessGroupInfo, MANAGE,             [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
+    /// Makes a tag.
+    TagNew: Writes, MANAGE,              [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes a tag.
+    TagUpdate: Writes, MANAGE,           [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes a tag.
+    TagDelete: Writes, MANAGE,           [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads tags.
+    TagInfo, MANAGE,                     [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Lists tags; what they have spent, to those who may see everybody's.
+    TagList, MANAGE,                     [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
+
+    /// Asks for a cache.
+    CachePing, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, PERM, ORG];

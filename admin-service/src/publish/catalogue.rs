@@ -3,6 +3,8 @@
 //! The catalogue has one revision, above the last one that the database or Redis knows whenever its content changed. It is in every marker,
 //! so a request evaluated with older prices is told so at its admission.
 
+use std::sync::Arc;
+
 use contract::id::Rev;
 use contract::redis_key::{self, model_slot};
 use contract::resp::Reply;
@@ -11,8 +13,7 @@ use super::link::refuse_error;
 use super::marker::Marker;
 use super::records::{Tag, Values, revision};
 use super::{PublishError, Publisher};
-use crate::catalogue::Catalogue;
-use crate::store::publish_state;
+use crate::store::{catalogue_rows, publish_state};
 
 impl Publisher {
     /// Puts the catalogue, raises the revision of what is open, and removes models that are no longer served. Answers the revision.
@@ -29,20 +30,20 @@ impl Publisher {
     pub(super) async fn put_catalogue(&self) -> Result<Rev, PublishError> {
         // Never older than the row that asks for it.
         self.settings.refresh(&self.store).await?;
-        let mut catalogue = Catalogue::clone(&self.catalogue.borrow());
-        self.settings.now().apply_to(&mut catalogue.settings);
+        let settings = self.settings.now();
+        let default = settings.customer_default.budget_id.as_deref();
+        let rows = catalogue_rows::read(&mut *self.store.read().await?, default).await?;
+        let base = Arc::clone(&self.catalogue.borrow());
+        let catalogue = base.with(&rows, &settings, self.store.clock().now_us());
         let digest = catalogue.digest();
         let rev = publish_state::catalogue_rev(&self.store, &digest, self.seen_catalogue().await?)
             .await?;
         let mut values = Values::default();
-        for model in &catalogue.models {
-            let slot = model_slot(&model.name, self.partitions);
-            values.add(
-                Tag::Index(slot),
-                redis_key::model(slot, &model.name),
-                rev,
-                model,
-            )?;
+        let own = catalogue.models.iter().map(|model| (&model.name, model));
+        for (name, model) in own.chain(&catalogue.aliases) {
+            let slot = model_slot(name, self.partitions);
+            let key = redis_key::model(slot, name);
+            values.add(Tag::Index(slot), key, rev, model)?;
         }
         for slot in self.all() {
             values.add(

@@ -8,9 +8,13 @@ pub use spend::{CALCULATE, END_USERS};
 
 mod budgets;
 mod customers;
+mod models;
+mod tags;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
 pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
+pub use models::{MODEL_ID, NEW_GROUP, NEW_MODEL, UPDATE_GROUP, UPDATE_MODEL};
+pub use tags::{TAG, TAG_NAME, TAG_NAMES};
 
 /// Requests in a minute or at once: what a limit of the ledger can hold.
 const REQUESTS: Type = Type::Limit(4_294_967_295);

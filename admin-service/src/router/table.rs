@@ -12,6 +12,7 @@ use crate::routes::{health, keys, teams, users};
 
 mod budgets;
 mod customers;
+mod models;
 mod settings;
 mod spend;
 
@@ -23,6 +24,7 @@ pub fn rows() -> Vec<Row> {
         teams(),
         budgets::rows(),
         customers::rows(),
+        models::rows(),
         spend::rows(),
         settings::rows(),
         service(),

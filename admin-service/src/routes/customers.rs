@@ -75,7 +75,10 @@ async fn shown(
     named.dedup();
     let budgets = budgets::find_all(connection, &named).await?;
     let shown = customers.iter().map(|row| {
-        let spent = spent.get(&row.user_id).copied().unwrap_or_default();
+        // With a budget, what counts is spent in its window.
+        let spent = spent
+            .get(&row.user_id)
+            .map_or(row.spend, |spent| spent.spend);
         let mut budgets = budgets.iter();
         let budget = budgets.find(|budget| Some(&budget.budget_id) == row.budget_id.as_ref());
         let budget = budget.map_or(Value::Null, |budget| budget_of(budget, now_us, rules));
@@ -84,7 +87,7 @@ async fn shown(
             "user_id": row.user_id,
             "blocked": row.blocked,
             "alias": row.alias,
-            "spend": dollars(spent.spend),
+            "spend": dollars(spent),
             "allowed_model_region": row.allowed_model_region,
             "default_model": row.default_model,
             "models": row.models,

@@ -31,6 +31,12 @@ pub const USERS: &str = "LiteLLM_UserTable";
 pub const TEAMS: &str = "LiteLLM_TeamTable";
 /// LiteLLM's name of the table of organizations.
 pub const ORGANIZATIONS: &str = "LiteLLM_OrganizationTable";
+/// LiteLLM's name of the table of tags.
+pub const TAGS: &str = "LiteLLM_TagTable";
+/// LiteLLM's name of the table of models.
+pub const MODELS: &str = "LiteLLM_ProxyModelTable";
+/// LiteLLM's name of the table of access groups.
+pub const ACCESS_GROUPS: &str = "LiteLLM_AccessGroupTable";
 /// LiteLLM's name of the table of customers.
 pub const CUSTOMERS: &str = "LiteLLM_EndUserTable";
 /// LiteLLM's name of the table of budget rows.

@@ -3,6 +3,7 @@
 //! Decides: what a row holds, and that everybody it limits is published again in the transaction of its change, by one statement a table
 //! however many they are. Failure stance: an owner of limits whose row is deleted loses those limits, never keeps old ones in Redis.
 
+use contract::limits::Limits;
 use contract::money::NanoUsd;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -11,7 +12,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::audit::{self, record};
 use super::outbox::{placeholders, signed};
 use super::row::{self, LimitColumns, Object};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, catalogue_rows};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::further_limits::{FurtherLimits, MODEL_BUDGETS};
 use crate::policy::{Authorized, Writes};
@@ -92,6 +93,26 @@ impl BudgetRow {
             further.insert(MODEL_BUDGETS.to_owned(), json!(models));
         }
         FurtherLimits::refresh(own, &[&further], self.created_at, now_us, rules)
+    }
+
+    /// What the filter holds whoever the row limits to.
+    pub fn all_limits(&self, now_us: u64, rules: &WindowRules) -> Limits {
+        let mut limits = self.limits.limits(now_us, rules);
+        let mut further = Object::new();
+        if let Some(models) = &self.model_max_budget {
+            further.insert(MODEL_BUDGETS.to_owned(), json!(models));
+        }
+        match FurtherLimits::read(&[&further]) {
+            Ok(further) => further.put(&mut limits, self.created_at, now_us, rules),
+            Err(wrong) => {
+                tracing::error!(
+                    ?wrong,
+                    row = self.budget_id,
+                    "a budget by model cannot be read"
+                );
+            }
+        }
+        limits
     }
 
     fn snapshot(&self) -> Value {
@@ -231,6 +252,11 @@ pub async fn delete<R: Writes>(
 ) -> Result<(), StoreError> {
     linked::unlink(tx, &row.budget_id).await?;
     sqlx::query("UPDATE organization_members SET budget_id = NULL WHERE budget_id = $1")
+        .bind(row.budget_id.clone())
+        .execute(tx.connection())
+        .await?;
+    catalogue_rows::follow_budget(tx, &row.budget_id).await?;
+    sqlx::query("UPDATE tags SET budget_id = NULL WHERE budget_id = $1")
         .bind(row.budget_id.clone())
         .execute(tx.connection())
         .await?;

@@ -1,8 +1,9 @@
 //! Customers (end users). The statements; what a change means is the routes' business. A customer's limits are those of their budget row.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use contract::id::{CustomerId, Rev};
+use contract::money::NanoUsd;
 use contract::redis_key::RecordId;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -36,6 +37,8 @@ pub struct CustomerRow {
     pub budget_id: Option<String>,
     /// When the record must be made anew.
     pub refresh_at: Option<u64>,
+    /// What requests that named the customer have spent, ever. Counted by the ledger alone.
+    pub spend: NanoUsd,
     /// Fields kept and echoed.
     pub extra: Object,
     /// When the row was made.
@@ -76,6 +79,7 @@ impl CustomerRow {
             models: Vec::new(),
             budget_id: None,
             refresh_at: None,
+            spend: NanoUsd::ZERO,
             extra: Object::new(),
             created_at: 0,
             updated_at: 0,
@@ -93,6 +97,7 @@ impl CustomerRow {
             models: row::json(row, "models")?,
             budget_id: row.try_get("budget_id")?,
             refresh_at: row::number(row, "refresh_at")?,
+            spend: row::number(row, "spend")?.map_or(NanoUsd::ZERO, NanoUsd::saturating),
             extra: row::json(row, "extra")?,
             created_at: row::time(row, "created_at")?,
             updated_at: row::time(row, "updated_at")?,
@@ -145,7 +150,7 @@ pub async fn find_all(
     let mut found = Vec::with_capacity(user_ids.len());
     for ids in user_ids.chunks(AT_ONCE) {
         let mut query = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {} FROM customers WHERE user_id IN ({}) ORDER BY user_id",
+            "SELECT {}, spend FROM customers WHERE user_id IN ({}) ORDER BY user_id",
             COLUMNS.join(", "),
             placeholders(1, ids.len())
         )));
@@ -185,7 +190,7 @@ pub async fn list(
         None => "",
     };
     let mut query = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {} FROM customers {which} ORDER BY user_id LIMIT $1 OFFSET $2",
+        "SELECT {}, spend FROM customers {which} ORDER BY user_id LIMIT $1 OFFSET $2",
         COLUMNS.join(", ")
     )))
     .bind(i64::from(limit))
@@ -308,32 +313,30 @@ pub async fn delete<R: Writes>(
     record(tx, by, change).await
 }
 
-/// Makes rows for customers that requests named and that have none. Redis need not know: without a record a customer has the default limits.
-pub async fn seen<'a>(
-    tx: &mut Tx,
-    user_ids: impl Iterator<Item = &'a str>,
-) -> Result<(), StoreError> {
-    const COLUMNS: usize = 8;
-    let ids: BTreeSet<&str> = user_ids.filter(|id| !id.is_empty()).collect();
-    let ids: Vec<&str> = ids.into_iter().collect();
+/// Counts what requests have spent by the customers that they named, nano-dollars; a customer without a row gets one. Redis need not know:
+/// without a record a customer has the default limits.
+pub async fn count(tx: &mut Tx, spent: &BTreeMap<String, i64>) -> Result<(), StoreError> {
+    const COLUMNS: usize = 9;
     let now = signed(tx.now_us());
-    for ids in ids.chunks(30) {
-        let tuples = (0..ids.len())
+    let spent: Vec<(&String, &i64)> = spent.iter().collect();
+    for spent in spent.chunks(25) {
+        let tuples = (0..spent.len())
             .map(|row| format!("({})", placeholders(row * COLUMNS + 1, COLUMNS)))
             .collect::<Vec<_>>()
             .join(", ");
         let mut query = sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO customers (user_id, rev, record, blocked, models, extra, created_at, updated_at) \
-             VALUES {tuples} ON CONFLICT (user_id) DO NOTHING"
+            "INSERT INTO customers (user_id, rev, record, blocked, models, extra, spend, created_at, updated_at) \
+             VALUES {tuples} ON CONFLICT (user_id) DO UPDATE SET spend = customers.spend + excluded.spend"
         )));
-        for id in ids {
+        for (id, spent) in spent {
             query = query
-                .bind((*id).to_owned())
+                .bind((*id).clone())
                 .bind(now)
                 .bind(record_name(id))
                 .bind(0_i16)
                 .bind("[]")
                 .bind("{}")
+                .bind(**spent)
                 .bind(now)
                 .bind(now);
         }

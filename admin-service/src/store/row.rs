@@ -1,5 +1,6 @@
 //! Columns that several tables share, and how they are read and bound.
 
+use contract::limits::{Budget, Limits};
 use contract::money::NanoUsd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -74,6 +75,24 @@ impl LimitColumns {
             rpm_limit: self.rpm_limit.or(other.rpm_limit),
             budget_duration: self.budget_duration.or(other.budget_duration),
             budget_anchor: self.budget_anchor.or(other.budget_anchor),
+        }
+    }
+
+    /// What the filter holds whoever has these to.
+    pub fn limits(&self, now_us: u64, rules: &WindowRules) -> Limits {
+        let small =
+            |limit: Option<u64>| limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+        let duration = self.budget_duration.as_deref();
+        let duration = duration.and_then(BudgetDuration::parse_stored);
+        let window = duration
+            .map(|duration| duration.window(self.budget_anchor.unwrap_or(0), now_us, rules))
+            .unwrap_or_default();
+        Limits {
+            rpm: small(self.rpm_limit),
+            tpm: self.tpm_limit,
+            parallel: small(self.max_parallel_requests),
+            budget: self.max_budget.map(|max| Budget { max, window }),
+            ..Limits::default()
         }
     }
 

@@ -11,7 +11,7 @@ use contract::redis_key::Partition;
 use contract::usage::Usage;
 
 use super::outbox::Kind;
-use super::{StoreError, Tx, customers};
+use super::{StoreError, Tx, customers, tags};
 use crate::domain::budget_window::WindowRules;
 
 mod compare;
@@ -299,6 +299,10 @@ pub struct Writes {
     pub errors: BTreeMap<ErrorKey, i64>,
     /// Changes of what each key's hash has ever spent, with the latest day.
     pub api_keys: BTreeMap<String, (i64, String)>,
+    /// Changes of what customers have spent, by their ids.
+    pub customers: BTreeMap<String, i64>,
+    /// Changes of what requests with a tag have spent, by the tags.
+    pub tags: BTreeMap<String, i64>,
     /// Scopes as they are afterwards.
     pub scopes: BTreeMap<ScopeKey, ScopeState>,
     /// Highest sequence by partition and worker, with the Redis time it was seen at.
@@ -329,7 +333,8 @@ impl Writes {
     /// Writes all of it.
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
         rows::write(tx, &self.rows).await?;
-        customers::seen(tx, self.rows.iter().map(|row| row.end_user.as_str())).await?;
+        customers::count(tx, &self.customers).await?;
+        tags::count(tx, &self.tags).await?;
         daily::add(tx, &self.daily).await?;
         daily::add_over_keys(tx, &self.daily_over_keys).await?;
         daily::add_errors(tx, &self.errors).await?;

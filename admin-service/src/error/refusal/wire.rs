@@ -323,6 +323,41 @@ impl Refusal {
                 "budget_id",
                 "Set either limits of the customer's own or 'budget_id', not both.",
             ),
+            Self::TagExists(name) => Wire::detail(BAD, format!("Tag {name} already exists")),
+            Self::TagMissing(name) => Wire::detail(NOT_FOUND, format!("Tag {name} not found")),
+            Self::BadModel(why) => Wire::detail_error(BAD, why),
+            Self::ModelExists(id) => {
+                Wire::detail_error(BAD, format!("Model with id={id} already exists"))
+            }
+            Self::ModelIdMissing => Wire::detail_error(BAD, "model_info.id is required"),
+            Self::ModelMissing(id) => {
+                Wire::detail_error(BAD, format!("Model with id={id} not found in db"))
+            }
+            Self::ModelNotFound(id) => {
+                Wire::detail_error(NOT_FOUND, format!("Model {id} not found on proxy."))
+            }
+            Self::ModelNotListed(name) => Wire::param(
+                NOT_FOUND,
+                INVALID,
+                "model",
+                format!("The model `{name}` does not exist"),
+            ),
+            Self::GroupWithoutName => Wire::detail_error(BAD, "access_group is required"),
+            Self::GroupExists(name) => {
+                Wire::detail_error(CONFLICT, format!("Access group '{name}' already exists"))
+            }
+            Self::GroupMissing(name) => {
+                Wire::detail_error(NOT_FOUND, format!("Access group '{name}' not found"))
+            }
+            Self::GroupOfUnknownModel(name) => {
+                Wire::detail_error(BAD, format!("Model '{name}' is not served"))
+            }
+            Self::NoCache => Wire::param(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "cache_ping_error",
+                "cache_ping",
+                "There is no cache in the gateway: every answer comes from its provider.",
+            ),
             Self::InDetail(refusal) => {
                 let Wire { status, shape } = refusal.wire();
                 match shape {

@@ -92,13 +92,13 @@ impl Change for New<'_> {
             (Some(budget), None) => {
                 let mut budget = budget.clone();
                 budgets::put(tx, self.by, &mut budget).await?;
-                customer.refresh_at = budget.limits.refresh_at(tx.now_us(), self.rules);
+                customer.refresh_at = budget.refresh_at(tx.now_us(), self.rules);
                 customer.budget_id = Some(budget.budget_id);
             }
             (None, Some(id)) => {
                 let found = budgets::lock(tx, id).await?;
                 let budget = found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?;
-                customer.refresh_at = budget.limits.refresh_at(tx.now_us(), self.rules);
+                customer.refresh_at = budget.refresh_at(tx.now_us(), self.rules);
             }
             (None, None) => {}
         }

@@ -84,8 +84,7 @@ impl Change for Update<'_> {
             customer.budget_id = Some(changed.budget_id.clone());
             budget = Some(changed);
         }
-        customer.refresh_at =
-            budget.and_then(|budget| budget.limits.refresh_at(tx.now_us(), self.rules));
+        customer.refresh_at = budget.and_then(|budget| budget.refresh_at(tx.now_us(), self.rules));
         customers::update(tx, self.by, "updated", &before, &mut customer).await?;
         Ok(customer)
     }

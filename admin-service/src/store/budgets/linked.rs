@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::store::outbox::{Kind, member_object, rev, signed, unsigned};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, catalogue_rows};
 
 /// A table whose rows name a budget row: the kind of its objects, its name, and the columns of its key.
 struct Linked {
@@ -49,7 +49,7 @@ pub async fn publish_linked(
         let objects = linked.objects(tx, budget_id).await?;
         tx.publish_all(linked.kind, &objects).await?;
     }
-    Ok(())
+    catalogue_rows::follow_budget(tx, budget_id).await
 }
 
 /// How many objects the row limits.
@@ -60,6 +60,7 @@ pub async fn links(tx: &mut Tx, budget_id: &str) -> Result<u64, StoreError> {
             let table = linked.table;
             format!("(SELECT COUNT(*) FROM {table} WHERE budget_id = $1)")
         })
+        .chain(["(SELECT COUNT(*) FROM tags WHERE budget_id = $1)".to_owned()])
         .collect::<Vec<_>>()
         .join(" + ");
     let row = sqlx::query(AssertSqlSafe(format!("SELECT {counts} AS links")))
