@@ -16,6 +16,7 @@ use crate::openapi::schema::{Record, TEXT, TEXTS, list, one};
 
 mod idempotent;
 pub mod metrics;
+pub mod not_served;
 pub mod row;
 mod table;
 
@@ -29,31 +30,6 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// What `GET /routes` answers.
 static ROUTES: Record = Record::new("Routes", &[("routes", list(&one(&ROUTE)))]);
 static ROUTE: Record = Record::new("Route", &[("path name endpoint", TEXT), ("methods", TEXTS)]);
-
-/// Areas of LiteLLM's API that this product leaves to others, and what they are.
-const NOT_SERVED: &[(&str, &str)] = &[
-    ("/mcp", "MCP"),
-    ("/v1/mcp", "MCP"),
-    ("/agents", "agents"),
-    ("/v1/agents", "agents"),
-    ("/a2a", "agents"),
-    ("/guardrails", "guardrails"),
-    ("/vector_store", "vector stores"),
-    ("/v1/vector_stores", "vector stores"),
-    ("/prompt", "prompts"),
-    ("/scim", "SCIM"),
-    ("/saml", "SAML"),
-    ("/project", "projects"),
-    ("/config", "configuration by field"),
-    (
-        "/chat/completions",
-        "models here: send requests of models to the gateway",
-    ),
-    (
-        "/v1/chat/completions",
-        "models here: send requests of models to the gateway",
-    ),
-];
 
 /// Builds the service's router.
 pub fn router(app: App) -> Router {
@@ -81,12 +57,8 @@ pub fn router(app: App) -> Router {
 
 async fn not_found(request: Request) -> ApiError {
     let path = request.uri().path();
-    let under = |prefix: &str| {
-        path.strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let left_out = NOT_SERVED.iter().find(|(prefix, _)| under(prefix));
-    ApiError::Refused(left_out.map_or(Refusal::NoRoute, |(_, what)| Refusal::NotServed(what)))
+    let left_out = not_served::what(path);
+    ApiError::Refused(left_out.map_or(Refusal::NoRoute, Refusal::NotServed))
 }
 
 /// `GET /routes`.
@@ -98,6 +70,14 @@ async fn routes() -> Json<Value> {
         })
         .collect();
     Json(json!({ "routes": all }))
+}
+
+/// What `GET /test` answers.
+static TESTED: Record = Record::new("Tested", &[("route", TEXT)]);
+
+/// `GET /test`: this service is reached.
+async fn test() -> Json<Value> {
+    Json(json!({"route": "/test"}))
 }
 
 /// `GET /openapi.json`.

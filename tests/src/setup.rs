@@ -12,6 +12,7 @@ pub mod openai_sdk;
 pub mod postgres;
 mod python;
 pub mod redis;
+pub mod schemathesis;
 pub mod wasm;
 
 use std::fs::File;

@@ -80,6 +80,7 @@ fn service() -> Vec<Row> {
         get( A::ServiceMetrics, "/metrics",                 "metrics",           health::metrics).other(health::PROMETHEUS),
 
         get( Public,           "/routes",                   "get_routes",        super::routes).json(one(&super::ROUTES)),
+        get( Public,           "/test",                     "test_endpoint",     super::test).json(one(&super::TESTED)),
         get( Public,           "/openapi.json",             "openapi",           super::document).json(crate::openapi::schema::OBJECT),
     ]
 }

@@ -16,10 +16,28 @@ async fn no_route(database: Database) {
     let not_found = |detail: &str| (404, json!({ "detail": detail }));
     assert_eq!(master.get("/nope").await.refused(), not_found("Not Found"));
     assert_eq!(master.get("/config").await.refused().0, 404);
-    assert_eq!(
-        master.get("/mcp/tools").await.refused(),
-        not_found("Not Found. Tollkeeper does not serve MCP.")
-    );
+    for (path, what) in [
+        ("/mcp/tools", "MCP"),
+        ("/v1/agents", "agents"),
+        ("/guardrails/list", "guardrails"),
+        ("/vector_store/list", "vector stores"),
+        ("/prompts/list", "prompts"),
+        ("/v1/batches", "batches"),
+        ("/v1/files", "management of files"),
+        ("/scim/v2/Users", "SCIM"),
+        ("/saml/login", "SAML"),
+        ("/claude-code/plugins", "plugins"),
+        ("/callbacks/list", "logging callbacks"),
+        ("/cache/ping", "cache management: there is no gateway cache"),
+        ("/project/new", "projects"),
+        ("/config/update", "configuration by field"),
+        ("/provider/budgets", "router budgets"),
+    ] {
+        assert_eq!(
+            master.get(path).await.refused(),
+            not_found(&format!("Not Found. Tollkeeper does not serve {what}."))
+        );
+    }
     assert_eq!(
         master.get("/key/generate").await.refused(),
         (405, json!({"detail": "Method Not Allowed"}))
