@@ -20,8 +20,10 @@ use crate::error::{ApiError, Refusal};
 pub enum Reach {
     /// Anything.
     Any,
-    /// What is theirs; the route finds out.
+    /// What is theirs, or of a team or organization that they administer; the route finds out.
     Own,
+    /// Only what is of an organization that they administer; the route finds out, and refuses with [`Authorized::only_admins`].
+    Organization,
 }
 
 /// A cell of the table for a role.
@@ -45,6 +47,7 @@ impl Verdict {
         match self {
             Self::May(Reach::Any) => "any",
             Self::May(Reach::Own) => "own",
+            Self::May(Reach::Organization) => "organization",
             Self::OnlyProxyAdmin => "401",
             Self::ViewerMayNot => "403",
             Self::WithSpendPermission => "permit",
@@ -89,7 +92,8 @@ pub struct Rule {
     pub groups: &'static [&'static str],
     /// Verdicts for proxy admin, proxy admin viewer, internal user, internal user viewer, no role.
     pub verdicts: [Verdict; 5],
-    /// What a team's admin, a team's member and an organization's admin may beside that.
+    /// What a team's admin, a team's member and an organization's admin may beside that. Where a role's verdict is a refusal, only being admin of
+    /// an organization adds to it, and nothing does to a viewer of the proxy.
     pub relations: [Relation; 3],
 }
 
@@ -170,6 +174,8 @@ pub struct Authorized<R> {
     pub caller: Caller,
     /// To what.
     pub reach: Reach,
+    /// The path that was called.
+    pub route: String,
     proof: PhantomData<R>,
 }
 
@@ -179,6 +185,7 @@ impl Authorized<Upkeep> {
         Self {
             caller: Caller::service(),
             reach: Reach::Any,
+            route: String::new(),
             proof: PhantomData,
         }
     }
@@ -188,6 +195,13 @@ impl<R> Authorized<R> {
     /// Whether the caller may do it to anything.
     pub fn is_admin(&self) -> bool {
         self.reach == Reach::Any
+    }
+
+    /// The refusal of whoever turned out to administer nothing of what they asked for.
+    pub fn only_admins(&self) -> ApiError {
+        let (role, user) = (self.caller.role.as_str(), self.caller.masked_user());
+        let route = self.route.clone();
+        Refusal::OnlyProxyAdmin { route, role, user }.into()
     }
 }
 
@@ -219,6 +233,12 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
         Verdict::WithSpendPermission if has_permission => Ok(Reach::Any),
         Verdict::OnlyMasterKey if caller.key == CallerKey::Master => Ok(Reach::Any),
         Verdict::OnlyMasterKey => Err(Refusal::OnlyMasterKey(path.to_owned())),
+        // Whether they administer an organization is known once the route knows which one it is about.
+        Verdict::OnlyProxyAdmin
+            if rule.relations[2] != Relation::Nothing && caller.user_id.is_some() =>
+        {
+            Ok(Reach::Organization)
+        }
         Verdict::OnlyProxyAdmin | Verdict::WithSpendPermission => Err(Refusal::OnlyProxyAdmin {
             route: path.to_owned(),
             role: caller.role.as_str(),
@@ -236,10 +256,12 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let caller = Caller::prove(parts, app).await?;
-        let reach = permit(R::ACTION.rule(), &caller, parts.uri.path())?;
+        let route = parts.uri.path().to_owned();
+        let reach = permit(R::ACTION.rule(), &caller, &route)?;
         Ok(Self {
             caller,
             reach,
+            route,
             proof: PhantomData,
         })
     }

@@ -153,6 +153,13 @@ impl Settings {
         names.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// Whether admins of teams remove no members: the interface's `disable_team_admin_delete_team_user`.
+    pub fn team_admins_keep_members(&self) -> bool {
+        let row = self.stored.get(UI_ROW);
+        let flag = row.and_then(|row| row.get("disable_team_admin_delete_team_user"));
+        flag.and_then(Value::as_bool).unwrap_or(false)
+    }
+
     /// Puts the proxy-wide flags where the catalogue has their defaults.
     pub fn apply_to(&self, proxy: &mut ProxySettings) {
         proxy.budget_exceeded_status = self.proxy.budget_exceeded_status;

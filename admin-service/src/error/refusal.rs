@@ -279,7 +279,7 @@ pub enum Refusal {
     /// Neither proxy admin nor admin of the team.
     NotTeamAdmin {
         /// The route.
-        route: &'static str,
+        route: String,
         /// The team.
         team: String,
     },
@@ -291,6 +291,64 @@ pub enum Refusal {
         member: String,
         /// The members there are.
         existing: String,
+    },
+    /// The user is in the team already, said of one of many.
+    AlreadyMember(String),
+    /// Somebody who is no member of the team.
+    NotAMember,
+    /// Other people's teams, asked for by somebody who is no admin; the role.
+    OnlyAdminsListTeams(&'static str),
+    /// More members in one request than are taken.
+    TooManyMembers(usize),
+    /// Fields of a team that its admins may not edit.
+    TeamAdminMayNotEditFields {
+        /// What was sent.
+        fields: Vec<String>,
+        /// What may be.
+        editable: Vec<String>,
+    },
+    /// A sort order other than `asc` and `desc`.
+    BadSortOrder,
+    /// Path and body name different teams.
+    TeamsDisagree,
+    /// Team admins remove no members on this proxy.
+    TeamAdminMayNotRemove,
+
+    /// More than the owner (the team, the organization) has.
+    BeyondOwner {
+        /// The field.
+        field: &'static str,
+        /// What was asked.
+        asked: String,
+        /// What the owner has.
+        own: String,
+    },
+    /// An organization that is not there.
+    OrganizationMissing(String),
+    /// An organization of this id exists.
+    OrganizationExists(String),
+    /// An organization to delete that is not there.
+    OrganizationDeleteMissing(String),
+    /// The caller is not in the organization it asks about.
+    NotYourOrganization {
+        /// The caller.
+        user: String,
+        /// The organization.
+        organization: String,
+    },
+    /// The member is in the organization already.
+    OrganizationMemberExists {
+        /// The user.
+        user: String,
+        /// The organization.
+        organization: String,
+    },
+    /// Somebody who is no member of the organization.
+    NotInOrganization {
+        /// The user.
+        user: String,
+        /// The organization.
+        organization: String,
     },
 
     /// Spend by day without its days.

@@ -52,15 +52,41 @@ policy! {
     UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 
     /// Makes a team.
-    TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Changes a team.
-    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
+    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
     /// Deletes teams.
-    TeamDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    TeamDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Adds members.
-    TeamMemberAdd: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, NONE];
+    TeamMemberAdd: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
     /// Reads a team.
-    TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, NONE];
+    TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, ORG];
+    /// Blocks a team.
+    TeamBlock: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
+    /// Unblocks a team.
+    TeamUnblock: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
+    /// Adds many members.
+    TeamBulkMemberAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Changes a member's role and limits.
+    TeamMemberUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Removes a member.
+    TeamMemberDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Gives a member the team's limits again.
+    TeamMemberResetBudget: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Adds models to a team.
+    TeamModelAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Takes models from a team.
+    TeamModelDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Changes what members may do with keys.
+    TeamPermissionsUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Reads what members may do with keys.
+    TeamPermissionsList, MANAGE, [ANY, ANY, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Lists teams.
+    TeamList, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [TEAM, TEAM, ORG];
+    /// Lists the teams that the caller may join.
+    TeamAvailable, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [NONE, NONE, NONE];
+    /// Reads the caller's own membership.
+    TeamMemberSelf, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [TEAM, TEAM, NONE];
 
     /// Makes a budget row.
     BudgetNew: Writes, MANAGE,           [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];

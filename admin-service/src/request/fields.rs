@@ -10,6 +10,7 @@ mod budgets;
 mod customers;
 mod models;
 mod tags;
+pub(super) mod teams;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
 pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
@@ -39,7 +40,6 @@ pub const USER_ROLE: Type = Type::OneOf(
     "<LitellmUserRoles.PROXY_ADMIN: 'proxy_admin'>, <LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY: 'proxy_admin_viewer'>, \
      <LitellmUserRoles.INTERNAL_USER: 'internal_user'> or <LitellmUserRoles.INTERNAL_USER_VIEW_ONLY: 'internal_user_viewer'>",
 );
-const MEMBER_ROLE: Type = Type::OneOf(&["admin", "user"], "'admin' or 'user'");
 
 /// `POST /key/generate`.
 pub const GENERATE_KEY: &[Field] = &[
@@ -249,122 +249,3 @@ pub const UPDATE_USER: &[Field] = &[
 
 /// `POST /user/delete`.
 pub const USER_IDS: &[Field] = &[Field::required("user_ids", Type::Texts)];
-
-/// `POST /team/new`.
-pub const NEW_TEAM: &[Field] = &[
-    Field::new("team_id", Type::Text),
-    Field::never_null("admins", Type::Texts),
-    Field::never_null("members", Type::Texts),
-    Field::never_null("members_with_roles", Type::List),
-    Field::new("team_member_permissions", Type::Texts),
-    Field::never_null("models", Type::Texts),
-    Field::never_null("blocked", Type::Flag),
-    Field::new("rpm_limit_type", LIMIT_TYPE),
-    Field::new("tpm_limit_type", LIMIT_TYPE),
-    Field::new("team_alias", Type::Text),
-    Field::new("organization_id", Type::Text),
-    Field::new("metadata", Type::Object),
-    Field::new("tpm_limit", TOKENS),
-    Field::new("rpm_limit", REQUESTS),
-    Field::new("tpd_limit", Type::Int),
-    Field::new("max_budget", Type::Number),
-    Field::new("soft_budget", Type::Number),
-    Field::new("budget_duration", Type::Text),
-    Field::new("budget_limits", Type::List),
-    Field::new("router_settings", Type::Object),
-    Field::new("access_group_ids", Type::Texts),
-    Field::new("default_team_member_models", Type::Texts),
-    Field::new("model_aliases", Type::Object),
-    Field::new("model_max_budget", Type::Object),
-    Field::new("tags", Type::List),
-    Field::new("guardrails", Type::Texts),
-    Field::new("policies", Type::Texts),
-    Field::new("prompts", Type::Texts),
-    Field::new("object_permission", Type::Object),
-    Field::new("allowed_passthrough_routes", Type::List),
-    Field::new("denied_passthrough_routes", Type::Texts),
-    Field::new("disable_global_guardrails", Type::Flag),
-    Field::new("require_trace_id", Type::Flag),
-    Field::new("secret_manager_settings", Type::Object),
-    Field::new("model_rpm_limit", Type::Object),
-    Field::new("model_tpm_limit", Type::Object),
-    Field::new("default_estimated_output_tokens", Type::Int),
-    Field::new("default_estimated_output_tokens_per_model", Type::Object),
-    Field::new("mcp_rpm_limit", Type::Object),
-    Field::new("team_member_budget", Type::Number),
-    Field::new("team_member_rpm_limit", REQUESTS),
-    Field::new("team_member_tpm_limit", TOKENS),
-    Field::new("team_member_key_duration", Type::Text),
-    Field::new("team_member_budget_duration", Type::Text),
-    Field::new("team_member_model_max_budget", Type::Object),
-    Field::new("allowed_vector_store_indexes", Type::List),
-    Field::new("enforced_batch_output_expires_after", Type::Object),
-    Field::new("enforced_file_expires_after", Type::Object),
-    Field::new("max_parallel_requests", REQUESTS),
-];
-
-/// `POST /team/update`.
-pub const UPDATE_TEAM: &[Field] = &[
-    Field::required("team_id", Type::Text),
-    Field::new("models", Type::List),
-    Field::new("blocked", Type::Flag),
-    Field::new("team_alias", Type::Text),
-    Field::new("organization_id", Type::Text),
-    Field::new("metadata", Type::Object),
-    Field::new("tpm_limit", TOKENS),
-    Field::new("rpm_limit", REQUESTS),
-    Field::new("tpd_limit", Type::Int),
-    Field::new("max_budget", Type::Number),
-    Field::new("soft_budget", Type::Number),
-    Field::new("budget_duration", Type::Text),
-    Field::new("budget_limits", Type::List),
-    Field::new("router_settings", Type::Object),
-    Field::new("access_group_ids", Type::Texts),
-    Field::new("default_team_member_models", Type::Texts),
-    Field::new("model_aliases", Type::Object),
-    Field::new("model_max_budget", Type::Object),
-    Field::new("tags", Type::List),
-    Field::new("guardrails", Type::Texts),
-    Field::new("policies", Type::Texts),
-    Field::new("prompts", Type::Texts),
-    Field::new("object_permission", Type::Object),
-    Field::new("allowed_passthrough_routes", Type::List),
-    Field::new("denied_passthrough_routes", Type::Texts),
-    Field::new("disable_global_guardrails", Type::Flag),
-    Field::new("require_trace_id", Type::Flag),
-    Field::new("secret_manager_settings", Type::Object),
-    Field::new("model_rpm_limit", Type::Object),
-    Field::new("model_tpm_limit", Type::Object),
-    Field::new("default_estimated_output_tokens", Type::Int),
-    Field::new("default_estimated_output_tokens_per_model", Type::Object),
-    Field::new("mcp_rpm_limit", Type::Object),
-    Field::new("team_member_budget", Type::Number),
-    Field::new("team_member_rpm_limit", REQUESTS),
-    Field::new("team_member_tpm_limit", TOKENS),
-    Field::new("team_member_key_duration", Type::Text),
-    Field::new("team_member_budget_duration", Type::Text),
-    Field::new("team_member_model_max_budget", Type::Object),
-    Field::new("allowed_vector_store_indexes", Type::List),
-    Field::new("enforced_batch_output_expires_after", Type::Object),
-    Field::new("enforced_file_expires_after", Type::Object),
-    Field::new("max_parallel_requests", REQUESTS),
-];
-
-/// `POST /team/delete`.
-pub const TEAM_IDS: &[Field] = &[Field::required("team_ids", Type::Texts)];
-
-/// `POST /team/member_add`.
-pub const MEMBER_ADD: &[Field] = &[
-    Field::required("member", Type::Any),
-    Field::required("team_id", Type::Text),
-    Field::new("max_budget_in_team", Type::Number),
-    Field::new("budget_duration", Type::Text),
-    Field::new("allowed_models", Type::Texts),
-];
-
-/// A member, as teams name it.
-pub const MEMBER: &[Field] = &[
-    Field::new("user_id", Type::Text),
-    Field::new("user_email", Type::Text),
-    Field::required("role", MEMBER_ROLE),
-];

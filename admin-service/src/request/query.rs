@@ -158,6 +158,17 @@ impl Query {
         u32::try_from(number).unwrap_or(default)
     }
 
+    /// One of these texts.
+    pub fn one_of(&mut self, name: &str, options: &[&str]) -> Option<String> {
+        let text = self.text(name)?;
+        if options.contains(&text.as_str()) {
+            return Some(text);
+        }
+        let msg = format!("Input should be '{}'", options.join("' or '"));
+        self.wrong(name, "literal_error", msg);
+        None
+    }
+
     /// A flag.
     pub fn flag(&mut self, name: &str) -> bool {
         let Some(text) = self.text(name) else {

@@ -1,11 +1,12 @@
 //! The routes.
 
 use super::row::Access::Public;
-use super::row::{Row, get, post};
+use super::row::{Row, get, patch, post};
 use crate::openapi::schema::{TEXT, WHOLE, one};
 use crate::policy::Action as A;
 use crate::request::{
-    GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS, UPDATE_KEY,
+    BULK_MEMBER_ADD, GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, MEMBER_DELETE, MEMBER_UPDATE,
+    NEW_TEAM, NEW_USER, PATCH_TEAM, TEAM_ID, TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY,
     UPDATE_TEAM, UPDATE_USER, USER_IDS,
 };
 use crate::routes::{health, keys, teams, users};
@@ -65,6 +66,21 @@ fn teams() -> Vec<Row> {
         post(A::TeamDelete,    "/team/delete",              "delete_team",       teams::delete).body(TEAM_IDS).also(&[404]).json(one(&teams::DELETED)),
         post(A::TeamMemberAdd, "/team/member_add",          "team_member_add",   teams::member_add).body(MEMBER_ADD).also(&[404]).json(one(&teams::MEMBERS_ADDED)),
         get( A::TeamInfo,      "/team/info",                "team_info",         teams::info).query(teams::INFO_QUERY).also(&[404]).json(one(&teams::INFO)),
+        patch(A::TeamUpdate,   "/team/{team_id}",           "patch_team",        teams::patch).body(PATCH_TEAM).also(&[404]).json(one(&teams::TEAM)),
+        get( A::TeamList,      "/team/list",                "list_team",         teams::list).query(teams::LIST_QUERY).json(teams::LISTED),
+        get( A::TeamList,      "/v2/team/list",             "list_team_v2",      teams::list_v2).query(teams::PAGE_QUERY).json(one(&teams::PAGE)),
+        get( A::TeamAvailable, "/team/available",           "list_available_teams", teams::available).json(teams::AVAILABLE),
+        post(A::TeamBlock,     "/team/block",               "block_team",        teams::block).body(TEAM_ID).also(&[404]).json(one(&teams::TEAM)),
+        post(A::TeamUnblock,   "/team/unblock",             "unblock_team",      teams::unblock).body(TEAM_ID).also(&[404]).json(one(&teams::TEAM)),
+        post(A::TeamBulkMemberAdd, "/team/bulk_member_add", "bulk_team_member_add", teams::bulk_member_add).body(BULK_MEMBER_ADD).also(&[404]).json(one(&teams::BULK_ADDED)),
+        post(A::TeamMemberUpdate, "/team/member_update",    "team_member_update", teams::member_update).body(MEMBER_UPDATE).also(&[404]).json(one(&teams::MEMBER_UPDATED)),
+        post(A::TeamMemberDelete, "/team/member_delete",    "team_member_delete", teams::member_delete).body(MEMBER_DELETE).also(&[404]).json(one(&teams::TEAM)),
+        post(A::TeamModelAdd,  "/team/model/add",           "team_model_add",    teams::model_add).body(TEAM_MODELS).also(&[404]).json(one(&teams::TEAM)),
+        post(A::TeamModelDelete, "/team/model/delete",      "team_model_delete", teams::model_delete).body(TEAM_MODELS).also(&[404]).json(one(&teams::TEAM)),
+        get( A::TeamPermissionsList, "/team/permissions_list", "team_member_permissions", teams::permissions_list).query(teams::PERMISSIONS_QUERY).also(&[404]).json(one(&teams::PERMISSIONS)),
+        post(A::TeamPermissionsUpdate, "/team/permissions_update", "update_team_member_permissions", teams::permissions_update).body(TEAM_PERMISSIONS).also(&[404]).json(one(&teams::TEAM)),
+        get( A::TeamMemberSelf, "/team/{team_id}/members/me", "team_member_me",  teams::me).also(&[404]).json(one(&teams::OWN_MEMBERSHIP)),
+        post(A::TeamMemberResetBudget, "/team/{team_id}/member/{user_id}/reset_budget", "team_member_reset_budget", teams::reset_budget).also(&[404]).json(one(&teams::BUDGET_RESET)),
     ]
 }
 

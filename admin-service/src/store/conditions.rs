@@ -1,9 +1,13 @@
 //! `WHERE` clauses put together from constants, with every value bound.
 
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::StoreError;
+use super::row::escaped;
+
+type Statement = Query<'static, sqlx::Any, AnyArguments>;
 
 /// A value to bind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +61,16 @@ impl Conditions {
 
     /// `column` is one of `values`; of none, if there are none.
     pub(super) fn any_of(&mut self, column: &str, values: &[String]) {
-        let condition = match values {
+        let condition = self.among(column, values);
+        self.add(condition);
+    }
+
+    /// The same as a part of a condition.
+    pub(super) fn among(&mut self, column: &str, values: &[String]) -> String {
+        match values {
             [] => "1 = 0".to_owned(),
             values => format!("{column} IN ({})", self.list(values)),
-        };
-        self.add(condition);
+        }
     }
 
     /// `column` is none of `values`.
@@ -81,12 +90,24 @@ impl Conditions {
         }
     }
 
-    /// Runs a statement made of constants and placeholders.
-    pub(super) async fn fetch(
-        &self,
-        connection: &mut AnyConnection,
-        statement: String,
-    ) -> Result<Vec<AnyRow>, StoreError> {
+    /// The number of the placeholder that comes after those of the conditions.
+    pub(super) fn next(&self) -> usize {
+        self.values.len() + 1
+    }
+
+    /// That `column` equals, or contains, `value`.
+    pub(super) fn like(&mut self, column: &str, value: &str, contains: bool) -> String {
+        if contains {
+            let place = self.text(&format!("%{}%", escaped(value)));
+            format!("LOWER({column}) LIKE LOWER({place}) ESCAPE '!'")
+        } else {
+            let place = self.text(value);
+            format!("{column} = {place}")
+        }
+    }
+
+    /// A statement made of constants and placeholders, with the values bound.
+    pub(super) fn query(&self, statement: String) -> Statement {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for value in &self.values {
             query = match value {
@@ -94,6 +115,15 @@ impl Conditions {
                 Bound::Number(number) => query.bind(*number),
             };
         }
-        Ok(query.fetch_all(connection).await?)
+        query
+    }
+
+    /// Runs a statement made of constants and placeholders.
+    pub(super) async fn fetch(
+        &self,
+        connection: &mut AnyConnection,
+        statement: String,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        Ok(self.query(statement).fetch_all(connection).await?)
     }
 }

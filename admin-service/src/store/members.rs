@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, record};
-use super::outbox::{Kind, member_object, rev, signed, unsigned};
+use super::outbox::{Kind, member_object, placeholders, rev, signed, unsigned};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row;
 use super::{StoreError, Tx};
@@ -91,6 +91,27 @@ pub async fn of_team(
     .iter()
     .map(MemberRow::read)
     .collect()
+}
+
+/// Members of several teams, team by team in the order of joining.
+pub async fn of_teams(
+    connection: &mut AnyConnection,
+    team_ids: &[String],
+) -> Result<Vec<MemberRow>, StoreError> {
+    let mut all = Vec::new();
+    for ids in team_ids.chunks(500) {
+        let places = placeholders(1, ids.len());
+        let mut query = sqlx::query(AssertSqlSafe(format!(
+            "{SELECT} WHERE team_id IN ({places}) ORDER BY team_id, position"
+        )));
+        for id in ids {
+            query = query.bind(id.clone());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            all.push(MemberRow::read(&row)?);
+        }
+    }
+    Ok(all)
 }
 
 /// Memberships of a user.
@@ -201,6 +222,38 @@ pub async fn touch(
     .execute(tx.connection())
     .await?;
     tx.publish(Kind::Member, &row.object(), rev).await
+}
+
+/// Writes a changed membership: its role, its budget row.
+pub async fn update<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    before: &MemberRow,
+    row: &mut MemberRow,
+) -> Result<(), StoreError> {
+    let object = row.object();
+    row.rev = before.rev.next(tx.now_us());
+    sqlx::query(
+        "UPDATE team_members SET rev = $1, role = $2, budget_id = $3, refresh_at = $4 \
+         WHERE team_id = $5 AND user_id = $6",
+    )
+    .bind(signed(row.rev.get()))
+    .bind(row.role.clone())
+    .bind(row.budget_id.clone())
+    .bind(row.refresh_at.map(signed))
+    .bind(row.team_id.clone())
+    .bind(row.user_id.clone())
+    .execute(tx.connection())
+    .await?;
+    let change = audit::Change {
+        action: "updated",
+        table: TABLE,
+        object_id: &object,
+        before: Some(before.snapshot()),
+        after: Some(row.snapshot()),
+    };
+    record(tx, by, change).await?;
+    tx.publish(Kind::Member, &object, row.rev).await
 }
 
 /// Deletes a membership.

@@ -8,11 +8,15 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, record};
 use super::keys;
-use super::outbox::{Kind, rev, signed};
+use super::outbox::{Kind, rev, signed, time_ordered_id};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
+
+mod list;
+
+pub use list::{DeletedTeam, ListTeams, Sort, count_keys, deleted, every, list};
 
 /// A team's row.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +146,7 @@ impl TeamRow {
             "tpm_limit": self.limits.tpm_limit, "rpm_limit": self.limits.rpm_limit,
             "budget_duration": self.limits.budget_duration,
             "team_member_permissions": self.team_member_permissions, "metadata": self.metadata,
-            "extra": self.extra,
+            "extra": self.extra, "created_at": self.created_at, "updated_at": self.updated_at,
         })
     }
 }
@@ -162,6 +166,18 @@ pub async fn find(
         .await?
         .map(|row| TeamRow::read(&row))
         .transpose()
+}
+
+/// Teams of an organization, oldest first.
+pub async fn of_organization(
+    connection: &mut AnyConnection,
+    organization_id: &str,
+) -> Result<Vec<TeamRow>, StoreError> {
+    let what = ListTeams {
+        organization_id: Some(organization_id.to_owned()),
+        ..ListTeams::default()
+    };
+    every(connection, &what).await
 }
 
 /// Reads a team and keeps others from changing it or its members until the transaction ends.
@@ -207,6 +223,17 @@ pub async fn update<R: Writes>(
     before: &TeamRow,
     row: &mut TeamRow,
 ) -> Result<(), StoreError> {
+    update_as(tx, by, "updated", before, row).await
+}
+
+/// The same under another name of what was done.
+pub async fn update_as<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    action: &'static str,
+    before: &TeamRow,
+    row: &mut TeamRow,
+) -> Result<(), StoreError> {
     row.rev = before.rev.next(tx.now_us());
     row.updated_at = tx.now_us();
     let statement = AssertSqlSafe(row::update(
@@ -218,7 +245,7 @@ pub async fn update<R: Writes>(
         .execute(tx.connection())
         .await?;
     let change = audit::Change {
-        action: "updated",
+        action,
         table: audit::TEAMS,
         object_id: &row.team_id,
         before: Some(before.snapshot()),
@@ -232,7 +259,7 @@ pub async fn update<R: Writes>(
     tx.publish(Kind::Team, &row.team_id, row.rev).await
 }
 
-/// Deletes a team's row; keys and memberships are the caller's to delete first.
+/// Deletes a team: its row moves to `deleted_teams`, a tombstone goes to Redis. Keys and memberships are the caller's to delete first.
 pub async fn delete<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
@@ -242,6 +269,19 @@ pub async fn delete<R: Writes>(
         .bind(row.team_id.clone())
         .execute(tx.connection())
         .await?;
+    let now_us = tx.now_us();
+    sqlx::query(
+        "INSERT INTO deleted_teams (id, team_id, organization_id, snapshot, deleted_at, deleted_by) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(time_ordered_id(now_us))
+    .bind(row.team_id.clone())
+    .bind(row.organization_id.clone())
+    .bind(row.snapshot().to_string())
+    .bind(signed(now_us))
+    .bind(by.caller.user_id.clone())
+    .execute(tx.connection())
+    .await?;
     let grave = Grave {
         kind: Kind::Team,
         object_id: &row.team_id,

@@ -273,6 +273,16 @@ pub async fn delete<R: Writes>(
     record(tx, by, change).await
 }
 
+/// The ids of all users.
+pub async fn all_ids(connection: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
+    sqlx::query("SELECT user_id FROM users ORDER BY user_id")
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("user_id")?))
+        .collect()
+}
+
 /// Teams that a user is in, in the order of joining.
 pub async fn teams_of(
     connection: &mut AnyConnection,

@@ -539,6 +539,85 @@ impl Refusal {
                 "member",
                 format!("User already in team. Member: {member}. Existing members=[{existing}]"),
             ),
+            Self::AlreadyMember(user) => {
+                Wire::detail_error(BAD, format!("User already in team. Member: user_id={user}"))
+            }
+            Self::NotAMember => Wire::detail_error(BAD, "User not found in team"),
+            Self::OnlyAdminsListTeams(role) => Wire::detail_error(
+                UNAUTHORIZED,
+                format!("Only admin users can query all teams/other teams. Your user role={role}"),
+            ),
+            Self::TooManyMembers(most) => Wire::detail_error(
+                BAD,
+                format!("At most {most} members can be added in one request."),
+            ),
+            Self::TeamAdminMayNotEditFields { fields, editable } => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                format!(
+                    "Team admins on this proxy cannot edit {}. They can edit: {}.",
+                    python_list(&fields),
+                    python_list(&editable)
+                ),
+            ),
+            Self::BadSortOrder => Wire::detail_error(BAD, "sort_order must be 'asc' or 'desc'"),
+            Self::TeamsDisagree => Wire::param(
+                BAD,
+                INVALID,
+                "team_id",
+                "team_id in the body is not the team of the path.",
+            ),
+            Self::TeamAdminMayNotRemove => Wire::detail_error(
+                FORBIDDEN,
+                "Team admins on this proxy cannot remove members. Ask a proxy admin.",
+            ),
+
+            Self::BeyondOwner { field, asked, own } => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                field,
+                format!(
+                    "Nobody is given more than their team or organization has: {field}={asked}, own {field}={own}"
+                ),
+            ),
+            Self::OrganizationMissing(id) => {
+                let message = format!("Organization not found for organization_id={id}");
+                Wire::detail_error(NOT_FOUND, message)
+            }
+            Self::OrganizationExists(id) => {
+                let message = format!(
+                    "Organization id = {id} already exists. Please use a different organization id."
+                );
+                Wire::detail_error(BAD, message)
+            }
+            Self::OrganizationDeleteMissing(id) => {
+                Wire::detail_error(NOT_FOUND, format!("Organization={id} not found"))
+            }
+            Self::NotYourOrganization { user, organization } => Wire::detail_error(
+                FORBIDDEN,
+                format!("User={user} not authorized to access this organization={organization}"),
+            ),
+            Self::OrganizationMemberExists { user, organization } => Wire::detail_error(
+                BAD,
+                format!("User={user} is in organization={organization} already"),
+            ),
+            Self::NotInOrganization { user, organization } => Wire::detail_error(
+                NOT_FOUND,
+                format!("User={user} is not in organization={organization}"),
+            ),
+        }
+    }
+}
+
+impl Refusal {
+    /// The sentence alone, for an answer that tells several outcomes.
+    pub fn sentence(self) -> String {
+        match self.wire().shape {
+            Shape::Error { message, .. } => message,
+            Shape::Detail(detail) => match detail.get("error").unwrap_or(&detail) {
+                serde_json::Value::String(sentence) => sentence.clone(),
+                other => other.to_string(),
+            },
         }
     }
 }

@@ -167,7 +167,10 @@ fn filled(
 }
 
 /// Only what differs from what was: the rest was given by somebody else.
-fn changed(mut asked: LimitColumns, was: Option<LimitColumns>) -> LimitColumns {
+pub(in crate::routes) fn changed(
+    mut asked: LimitColumns,
+    was: Option<LimitColumns>,
+) -> LimitColumns {
     let Some(was) = was else { return asked };
     if asked.max_parallel_requests == was.max_parallel_requests {
         asked.max_parallel_requests = None;
@@ -185,7 +188,10 @@ fn changed(mut asked: LimitColumns, was: Option<LimitColumns>) -> LimitColumns {
 }
 
 /// The same amount in a shorter window is more.
-fn window_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
+pub(in crate::routes) fn window_within(
+    asked: &LimitColumns,
+    own: &LimitColumns,
+) -> Result<(), ApiError> {
     if asked.max_budget.is_none()
         || own.max_budget.is_none()
         || asked.budget_duration == own.budget_duration
@@ -230,7 +236,11 @@ fn routes_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
 }
 
 /// `in_team`: whether what is asked for may say "the models of its team".
-fn models_within(asked: &[String], own: &[String], in_team: bool) -> Result<(), ApiError> {
+pub(in crate::routes) fn models_within(
+    asked: &[String],
+    own: &[String],
+    in_team: bool,
+) -> Result<(), ApiError> {
     let all = |own: &String| matches!(own.as_str(), "*" | "all-proxy-models");
     if own.is_empty() || own.iter().any(all) {
         return Ok(());
@@ -273,7 +283,10 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
-fn limits_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
+pub(in crate::routes) fn limits_within(
+    asked: &LimitColumns,
+    own: &LimitColumns,
+) -> Result<(), ApiError> {
     let more = |field: &'static str, asked: String, own: String| {
         Err(Refusal::MoreThanOwn { field, asked, own }.into())
     };

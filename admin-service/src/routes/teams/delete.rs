@@ -4,14 +4,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::json;
 
+use super::rights;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Record, TEXTS};
-use crate::policy::{Authorized, TeamDelete};
+use crate::policy::{Authorized, TeamDelete, Writes};
 use crate::request::{Body, TEAM_IDS};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
 use crate::store::keys::{self, Owner};
+use crate::store::teams::TeamRow;
 use crate::store::{Change, Tx, members, teams};
 
 /// The answer.
@@ -54,14 +56,24 @@ impl Change for Delete<'_> {
         for team_id in self.team_ids {
             let found = teams::lock(tx, team_id).await?;
             let team = found.ok_or_else(|| Refusal::TeamDeleteMissing(team_id.clone()))?;
-            for key in keys::of_owner(tx.connection(), Owner::Team(team_id)).await? {
-                keys::delete(tx, self.by, &key).await?;
-            }
-            for member in members::of_team(tx.connection(), team_id).await? {
-                members::delete(tx, self.by, &member).await?;
-            }
-            teams::delete(tx, self.by, &team).await?;
+            rights::must_administer(tx.connection(), self.by, &team).await?;
+            delete_whole(tx, self.by, &team).await?;
         }
         Ok(())
     }
+}
+
+/// Deletes a team whose row is locked, with its keys and memberships.
+pub(in crate::routes) async fn delete_whole<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    team: &TeamRow,
+) -> Result<(), ApiError> {
+    for key in keys::of_owner(tx.connection(), Owner::Team(&team.team_id)).await? {
+        keys::delete(tx, by, &key).await?;
+    }
+    for member in members::of_team(tx.connection(), &team.team_id).await? {
+        members::delete(tx, by, &member).await?;
+    }
+    Ok(teams::delete(tx, by, team).await?)
 }

@@ -4,6 +4,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
 use super::fields::SHARED_BUDGET;
+use super::rights::{self, Standing};
 use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
@@ -33,7 +34,10 @@ static SHOWN: Record = Record::with(
 );
 
 /// The query.
-pub const INFO_QUERY: &[Param] = &[Param::required("team_id")];
+pub const INFO_QUERY: &[Param] = &[
+    Param::required("team_id"),
+    Param::whole("key_limit", u32::MAX, 1, u32::MAX),
+];
 
 /// A team with its keys and members, for members and admins.
 pub async fn info(
@@ -43,17 +47,16 @@ pub async fn info(
 ) -> Result<Answer, ApiError> {
     let mut query = Query::parse(query.as_deref(), INFO_QUERY);
     let team_id = query.required("team_id");
+    let key_limit = usize::try_from(query.whole("key_limit")).unwrap_or(usize::MAX);
     query.finish()?;
     let mut connection = app.store.read().await?;
     let found = teams::find(&mut connection, &team_id).await?;
     let team = found.ok_or_else(|| Refusal::TeamInfoMissing(team_id.clone()))?;
     let all = members::of_team(&mut connection, &team_id).await?;
     let own = by.caller.user_id.as_deref();
-    let belongs = all
-        .iter()
-        .any(|member| Some(member.user_id.as_str()) == own);
+    let standing = rights::standing(&mut connection, &by, &team).await?;
     let of_team = matches!(&by.caller.key, crate::caller::CallerKey::Virtual { team_id: Some(team), .. } if *team == team_id);
-    if !by.is_admin() && !belongs && !of_team {
+    if standing == Standing::Stranger && !of_team {
         let user = by.caller.user().to_owned();
         return Err(Refusal::NotYourTeam {
             user,
@@ -71,16 +74,14 @@ pub async fn info(
     let shared = shared.map_or(Value::Null, |budget| shape::budget(&budget, now_us, rules));
     object.insert("team_member_budget_table".into(), shared);
     let mut rows = of_owner(&mut connection, Owner::Team(&team_id)).await?;
-    let administers = all
-        .iter()
-        .any(|member| Some(member.user_id.as_str()) == own && member.role == "admin");
-    if !by.is_admin() && !administers {
+    if !standing.administers() {
         // Members see the team, and of its keys their own.
         rows.retain(|key| {
             by.caller.token() == Some(key.token.as_str())
                 || (own.is_some() && key.user_id.as_deref() == own)
         });
     }
+    rows.truncate(key_limit);
     let keys = keys::shown(&mut connection, &app, &rows, Times::Z).await?;
     let memberships = memberships(&mut connection, &app, &all).await?;
     Ok(Answer::new(json!({

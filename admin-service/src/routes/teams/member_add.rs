@@ -4,17 +4,20 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::available::open_to_all;
 use super::membership::{Joining, join};
+use super::rights::{self, Standing};
 use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, either, list, one};
-use crate::policy::{Authorized, TeamMemberAdd, Writes};
+use crate::policy::{Authorized, Reach, TeamMemberAdd, Writes};
 use crate::request::{Body, MEMBER, MEMBER_ADD, Patch, Problem};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::routes::users;
 use crate::store::members::{self, MemberRow};
+use crate::store::organization_members::{self, OrgMemberRow};
 use crate::store::teams::{self, TeamRow};
 use crate::store::users::{self as user_rows, UserRow};
 use crate::store::{Change, Tx};
@@ -39,13 +42,13 @@ pub static MEMBERS_ADDED: Record = Record::with(
         ("updated_team_memberships", list(&one(&MEMBERSHIP))),
     ],
 );
-static ADDED: Record = Record::new(
+pub(super) static ADDED: Record = Record::new(
     "AddedUser",
     &[("user_id", TEXT), ("user_email", TEXT_OR_NULL)],
 );
 
-/// Adds members. For a proxy admin a user that is not there yet is made; an admin of the team adds those who are there, and is shown no more
-/// of them than who they are.
+/// Adds members. For an admin of the proxy or of the team's organization a user that is not there yet is made; an admin of the team adds those
+/// who are there; anybody joins a team that is open to all by themselves. Only proxy admins are shown more of them than who they are.
 pub async fn member_add(
     State(app): State<App>,
     by: Authorized<TeamMemberAdd>,
@@ -66,6 +69,7 @@ pub async fn member_add(
             Patch::Null => Patch::Absent,
             said => said,
         },
+        allowed_models: body.texts("allowed_models").value(),
     };
     let change = Add {
         app: &app,
@@ -136,15 +140,26 @@ async fn find_user(tx: &mut Tx, named: &Named) -> Result<Option<UserRow>, ApiErr
     Ok(user_rows::find(tx.connection(), which).await?)
 }
 
-/// The user that is meant; one that is not there is made.
+/// The user that is meant. One that is not there is made, by a proxy admin for everybody, by an admin of the team's organization as a member of
+/// it; an admin of the team makes nobody.
 pub(super) async fn the_user<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
+    team: &TeamRow,
+    standing: Standing,
     named: &Named,
 ) -> Result<UserRow, ApiError> {
     if let Some(user) = find_user(tx, named).await? {
         return Ok(user);
     }
+    let organization = match standing {
+        Standing::Proxy => None,
+        Standing::Organization => team.organization_id.as_ref(),
+        Standing::Team | Standing::Member | Standing::Stranger => {
+            let asked = named.user_id.as_ref().or(named.user_email.as_ref());
+            return Err(Refusal::UserMissing(asked.cloned().unwrap_or_default()).into());
+        }
+    };
     let id = named
         .user_id
         .clone()
@@ -152,6 +167,10 @@ pub(super) async fn the_user<R: Writes>(
     let mut user = UserRow::new(id);
     user.user_email.clone_from(&named.user_email);
     users::insert_new(tx, by, &mut user).await?;
+    if let Some(organization) = organization {
+        let mut member = OrgMemberRow::new(organization, &user.user_id, "internal_user");
+        organization_members::insert(tx, by, &mut member).await?;
+    }
     Ok(user)
 }
 
@@ -170,13 +189,16 @@ impl Change for Add<'_> {
         let team_id = &self.joining.team_id;
         let found = teams::lock(tx, team_id).await?;
         let before = found.ok_or_else(|| Refusal::MemberTeamMissing(team_id.clone()))?;
-        if !self.by.is_admin() {
-            self.is_team_admin(tx, team_id).await?;
-        }
+        let standing = if self.joins_by_themselves(tx).await? {
+            Standing::Member
+        } else {
+            rights::must_administer(tx.connection(), self.by, &before).await?
+        };
+        self.joining.within(&before, standing)?;
         let mut team = before.clone();
         let mut added = Vec::new();
         for named in &self.named {
-            let user = self.user(tx, named).await?;
+            let user = the_user(tx, self.by, &before, standing, named).await?;
             if members::find(tx.connection(), team_id, &user.user_id)
                 .await?
                 .is_some()
@@ -196,25 +218,24 @@ impl Change for Add<'_> {
 }
 
 impl Add<'_> {
-    async fn is_team_admin(&self, tx: &mut Tx, team_id: &str) -> Result<(), ApiError> {
-        let own = self.by.caller.user_id.as_deref().unwrap_or_default();
-        let member = members::find(tx.connection(), team_id, own).await?;
-        if member.is_some_and(|member| member.role == "admin") {
-            return Ok(());
+    /// Whether somebody joins a team that is open to all, alone and as an ordinary member.
+    async fn joins_by_themselves(&self, tx: &mut Tx) -> Result<bool, ApiError> {
+        let Joining {
+            team_id,
+            max_budget,
+            budget_duration,
+            ..
+        } = &self.joining;
+        let [named] = self.named.as_slice() else {
+            return Ok(false);
+        };
+        let plain = !named.admin && max_budget.is_none() && !budget_duration.is_present();
+        let open = self.by.reach == Reach::Own && open_to_all(self.app).contains(team_id);
+        if !plain || !open || self.by.caller.user_id.is_none() {
+            return Ok(false);
         }
-        Err(Refusal::NotTeamAdmin {
-            route: "/team/member_add",
-            team: team_id.to_owned(),
-        }
-        .into())
-    }
-
-    async fn user(&self, tx: &mut Tx, named: &Named) -> Result<UserRow, ApiError> {
-        if !self.by.is_admin() && find_user(tx, named).await?.is_none() {
-            let asked = named.user_id.as_ref().or(named.user_email.as_ref());
-            return Err(Refusal::UserMissing(asked.cloned().unwrap_or_default()).into());
-        }
-        the_user(tx, self.by, named).await
+        let user = find_user(tx, named).await?;
+        Ok(user.map(|user| user.user_id) == self.by.caller.user_id)
     }
 
     async fn already(

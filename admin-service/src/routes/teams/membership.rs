@@ -3,6 +3,7 @@
 use contract::money::NanoUsd;
 
 use super::fields::{MemberLimits, SHARED_BUDGET};
+use super::rights::{self, Standing};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::policy::{Authorized, Writes};
@@ -11,6 +12,7 @@ use crate::routes::keys;
 use crate::store::Tx;
 use crate::store::budgets::{self, BudgetRow};
 use crate::store::members::{self, MemberRow};
+use crate::store::row::LimitColumns;
 use crate::store::teams::TeamRow;
 use crate::store::users::UserRow;
 
@@ -25,6 +27,23 @@ pub(in crate::routes) struct Joining {
     pub(in crate::routes) max_budget: Option<NanoUsd>,
     /// Its window.
     pub(in crate::routes) budget_duration: Patch<String>,
+    /// Models that they may call, of the team's.
+    pub(in crate::routes) allowed_models: Option<Vec<String>>,
+}
+
+impl Joining {
+    /// Whoever is no proxy admin gives a member no more than the team has.
+    pub(super) fn within(&self, team: &TeamRow, standing: Standing) -> Result<(), ApiError> {
+        if standing == Standing::Proxy {
+            return Ok(());
+        }
+        let asked = LimitColumns {
+            max_budget: self.max_budget,
+            budget_duration: self.budget_duration.clone().value(),
+            ..LimitColumns::default()
+        };
+        rights::limits_within(&asked, &team.limits)
+    }
 }
 
 /// Adds a member to a team whose row is locked. One with a budget of their own gets a row of their own, the others share the team's.
@@ -45,7 +64,10 @@ pub(in crate::routes) async fn join<R: Writes>(
         .get(SHARED_BUDGET)
         .and_then(|id| id.as_str())
         .map(str::to_owned);
-    let budget = if joining.max_budget.is_some() || joining.budget_duration.is_present() {
+    let own = joining.max_budget.is_some()
+        || joining.budget_duration.is_present()
+        || joining.allowed_models.is_some();
+    let budget = if own {
         let mut row = BudgetRow {
             budget_id: uuid::Uuid::new_v4().to_string(),
             ..BudgetRow::default()
@@ -56,6 +78,9 @@ pub(in crate::routes) async fn join<R: Writes>(
             row.limits = shared.limits;
         }
         row.limits.max_budget = joining.max_budget.or(row.limits.max_budget);
+        if let Some(models) = &joining.allowed_models {
+            row.allowed_models.clone_from(models);
+        }
         keys::window(&mut row.limits, joining.budget_duration.clone(), now_us)?;
         budgets::put(tx, by, &mut row).await?;
         Some(row)

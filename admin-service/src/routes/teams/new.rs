@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::fields::{self, MemberLimits};
 use super::member_add::{Named, read_members, the_user};
 use super::membership::{Joining, join, share};
+use super::rights::{self, Standing};
 use super::shown;
 use crate::app::App;
 use crate::caller::MASTER_USER;
@@ -52,7 +53,9 @@ pub async fn new(
     let listed = named
         .iter()
         .any(|member| member.user_id.as_ref() == Some(&creator));
-    if !listed && !app.settings().leave_admin_out_of_teams {
+    // The setting is about proxy admins: whoever else makes a team is to find themselves in it.
+    let left_out = by.is_admin() && app.settings().leave_admin_out_of_teams;
+    if !listed && !left_out {
         named.push(Named {
             user_id: Some(creator),
             user_email: None,
@@ -128,10 +131,16 @@ impl Change for New<'_> {
         if teams::find(tx.connection(), &team.team_id).await?.is_some() {
             return Err(Refusal::TeamExists(team.team_id).into());
         }
+        rights::within_organization(tx.connection(), self.by, None, &team).await?;
+        let standing = if self.by.is_admin() {
+            Standing::Proxy
+        } else {
+            Standing::Organization
+        };
         share(tx, self.app, self.by, &mut team, &self.limits).await?;
         teams::insert(tx, self.by, &mut team).await?;
         for named in &self.named {
-            let user = the_user(tx, self.by, named).await?;
+            let user = the_user(tx, self.by, &team, standing, named).await?;
             if members::find(tx.connection(), &team.team_id, &user.user_id)
                 .await?
                 .is_none()

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Record, TEXT_OR_NULL, TEXTS};
 use crate::policy::{Authorized, UserNew};
-use crate::request::{Body, GENERATE_KEY, NEW_USER, Patch, Problem, parse_money};
+use crate::request::{Body, GENERATE_KEY, NEW_USER, Problem, parse_money};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::routes::shape::{Times, dollars};
@@ -253,7 +253,7 @@ fn joining(object: &Map<String, Value>) -> Result<Joining, ApiError> {
         team_id: team_id.to_owned(),
         admin,
         max_budget,
-        budget_duration: Patch::Absent,
+        ..Joining::default()
     })
 }
 

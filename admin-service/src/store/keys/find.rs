@@ -130,6 +130,7 @@ pub async fn of_owner(
     let (column, value) = match owner {
         Owner::User(id) => ("user_id", id),
         Owner::Team(id) => ("team_id", id),
+        Owner::Organization(id) => ("organization_id", id),
     };
     sqlx::query(select(&format!(
         "WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id"
@@ -147,11 +148,28 @@ pub async fn of_ids(
     connection: &mut AnyConnection,
     ids: &[String],
 ) -> Result<Vec<KeyRow>, StoreError> {
+    among(connection, "key_id", ids, "").await
+}
+
+/// Keys of several teams, oldest first.
+pub async fn of_teams(
+    connection: &mut AnyConnection,
+    team_ids: &[String],
+) -> Result<Vec<KeyRow>, StoreError> {
+    among(connection, "team_id", team_ids, "ORDER BY created_at, key_id").await
+}
+
+async fn among(
+    connection: &mut AnyConnection,
+    column: &str,
+    ids: &[String],
+    order: &str,
+) -> Result<Vec<KeyRow>, StoreError> {
     let mut keys = Vec::with_capacity(ids.len());
     for ids in ids.chunks(100) {
         let places = placeholders(1, ids.len());
         let mut query = sqlx::query(select(&format!(
-            "WHERE key_id IN ({places}) AND {NOT_MASTER}"
+            "WHERE {column} IN ({places}) AND {NOT_MASTER} {order}"
         )));
         for id in ids {
             query = query.bind(id.clone());
@@ -170,6 +188,8 @@ pub enum Owner<'a> {
     User(&'a str),
     /// A team's.
     Team(&'a str),
+    /// An organization's own, its teams' left out.
+    Organization(&'a str),
 }
 
 /// The newest key that had this hash and was deleted: its snapshot, when, by whom, and the id of its row.

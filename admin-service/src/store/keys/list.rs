@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{COLUMNS, KeyRow, NOT_MASTER, snapshot};
+use crate::store::conditions::{Bound, Conditions};
 use crate::store::outbox::{signed, unsigned};
 use crate::store::row::{self, Object};
 use crate::store::{Store, StoreError};
@@ -126,46 +127,10 @@ pub struct Listed {
     pub total: u64,
 }
 
-/// A value of a condition.
-enum Bound {
-    Text(String),
-    Number(i64),
-}
-
-/// Conditions and the values they need, in order.
-struct Conditions {
-    parts: Vec<String>,
-    values: Vec<Bound>,
-}
-
-impl Conditions {
-    fn place(&mut self, value: Bound) -> String {
-        self.values.push(value);
-        format!("${}", self.values.len())
-    }
-
-    fn text(&mut self, value: &str) -> String {
-        self.place(Bound::Text(value.to_owned()))
-    }
-
-    /// `column` equals, or contains, `value`.
-    fn like(&mut self, column: &str, value: &str, contains: bool) -> String {
-        if contains {
-            let place = self.text(&format!("%{}%", row::escaped(value)));
-            format!("LOWER({column}) LIKE LOWER({place}) ESCAPE '!'")
-        } else {
-            let place = self.text(value);
-            format!("{column} = {place}")
-        }
-    }
-}
-
 impl ListKeys {
     fn conditions(&self, now_us: u64) -> Conditions {
-        let mut all = Conditions {
-            parts: vec![NOT_MASTER.to_owned()],
-            values: Vec::new(),
-        };
+        let mut all = Conditions::default();
+        all.add(NOT_MASTER.to_owned());
         let mut whose = Vec::new();
         if let Some(user) = &self.user_id {
             whose.push(all.like("user_id", user, self.substring));
@@ -177,41 +142,41 @@ impl ListKeys {
             whose.push(all.like("team_id", team, false));
         }
         if !whose.is_empty() {
-            all.parts.push(format!("({})", whose.join(" OR ")));
+            all.add(format!("({})", whose.join(" OR ")));
         }
         if let Some(team) = &self.team_id {
             let part = all.like("team_id", team, false);
-            all.parts.push(part);
+            all.add(part);
         }
         if let Some(token) = &self.token {
             let part = all.like("token", token, false);
-            all.parts.push(part);
+            all.add(part);
         }
         if let Some(alias) = &self.key_alias {
             let part = all.like("key_alias", alias, self.substring);
-            all.parts.push(part);
+            all.add(part);
         }
         if let Some(search) = &self.search {
             let columns = ["key_alias", "token", "user_id"];
             let parts = columns.map(|column| all.like(column, search, true));
-            all.parts.push(format!("({})", parts.join(" OR ")));
+            all.add(format!("({})", parts.join(" OR ")));
         }
         let now = Bound::Number(signed(now_us));
         match self.status {
             // Deleted keys are in another table: `deleted`.
             None | Some(Status::Deleted) => {}
             Some(Status::Active) => {
-                let place = all.place(now);
+                let place = all.bind(now);
                 let part = format!(
                     "(blocked IS NULL OR blocked = 0) AND (expires IS NULL OR expires > {place})"
                 );
-                all.parts.push(part);
+                all.add(part);
             }
             Some(Status::Expired) => {
-                let place = all.place(now);
-                all.parts.push(format!("expires <= {place}"));
+                let place = all.bind(now);
+                all.add(format!("expires <= {place}"));
             }
-            Some(Status::Revoked) => all.parts.push("blocked = 1".to_owned()),
+            Some(Status::Revoked) => all.add("blocked = 1".to_owned()),
         }
         all
     }
@@ -222,10 +187,9 @@ pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> 
     if what.status == Some(Status::Deleted) {
         return deleted(store, what).await;
     }
-    let Conditions { parts, values } = what.conditions(store.clock().now_us());
-    let which = format!("WHERE {}", parts.join(" AND "));
+    let conditions = what.conditions(store.clock().now_us());
+    let which = conditions.clause();
     let direction = if what.descending { "DESC" } else { "ASC" };
-    let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
     let order = format!(
         "ORDER BY {} {direction}, key_id {direction}",
         what.sort.expression()
@@ -235,24 +199,11 @@ pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> 
         "SELECT {} FROM virtual_keys WHERE key_id IN \
          (SELECT key_id FROM virtual_keys {which} {order} LIMIT ${} OFFSET ${}) {order}",
         COLUMNS.join(", "),
-        values.len() + 1,
-        values.len() + 2
+        conditions.next(),
+        conditions.next() + 1
     );
-    // Both are made of constants; every value is bound.
-    let mut count = sqlx::query(AssertSqlSafe(count));
-    let mut query = sqlx::query(AssertSqlSafe(page));
-    for value in values {
-        match value {
-            Bound::Text(text) => {
-                count = count.bind(text.clone());
-                query = query.bind(text);
-            }
-            Bound::Number(number) => {
-                count = count.bind(number);
-                query = query.bind(number);
-            }
-        }
-    }
+    let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
+    let (count, query) = (conditions.query(count), conditions.query(page));
     let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
     let mut connection = store.read().await?;
     let total = unsigned(count.fetch_one(&mut *connection).await?.try_get("total")?);
