@@ -16,6 +16,7 @@ mod fields;
 mod query;
 mod types;
 
+pub use fields::organizations::*;
 pub use fields::teams::*;
 pub use fields::{
     BUDGET, BUDGET_ID, BUDGET_IDS, CALCULATE, END_USERS, GENERATE_KEY, KEY_NAME, KEY_NAMES, MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL, NEW_USER, TAG, TAG_NAME, TAG_NAMES, UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_USER, USER_IDS, USER_ROLE,

@@ -12,6 +12,7 @@ pub mod global;
 pub mod health;
 pub mod keys;
 pub mod models;
+pub mod organizations;
 pub mod settings;
 pub(crate) mod shape;
 pub mod spend;

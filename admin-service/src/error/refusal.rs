@@ -343,6 +343,10 @@ pub enum Refusal {
         /// The organization.
         organization: String,
     },
+    /// A budget row that others share, and limits for it, in one request.
+    BudgetAndLimits,
+    /// A user whom only proxy admins take into an organization.
+    NotYourUserToTake(String),
     /// Somebody who is no member of the organization.
     NotInOrganization {
         /// The user.

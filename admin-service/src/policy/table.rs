@@ -149,6 +149,23 @@ policy! {
     /// Asks for a cache.
     CachePing, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
+    /// Makes an organization.
+    OrganizationNew: Writes, MANAGE,     [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes an organization.
+    OrganizationUpdate: Writes, MANAGE,  [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes organizations.
+    OrganizationDelete: Writes, MANAGE,  [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads an organization.
+    OrganizationInfo, MANAGE_INFO,       [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
+    /// Lists organizations.
+    OrganizationList, MANAGE_INFO,       [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
+    /// Adds members to an organization.
+    OrganizationMemberAdd: Writes, MANAGE,    [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
+    /// Changes a member of an organization.
+    OrganizationMemberUpdate: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
+    /// Removes a member from an organization.
+    OrganizationMemberDelete: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
+
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, PERM, ORG];
     /// Lists keys, users and tags by what they spent; reports what one of them spent.

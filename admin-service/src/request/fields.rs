@@ -10,6 +10,7 @@ mod budgets;
 mod customers;
 mod models;
 mod tags;
+pub(super) mod organizations;
 pub(super) mod teams;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};

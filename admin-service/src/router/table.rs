@@ -14,6 +14,7 @@ use crate::routes::{health, keys, teams, users};
 mod budgets;
 mod customers;
 mod models;
+mod organizations;
 mod settings;
 mod spend;
 
@@ -24,6 +25,7 @@ pub fn rows() -> Vec<Row> {
         users(),
         teams(),
         budgets::rows(),
+        organizations::rows(),
         customers::rows(),
         models::rows(),
         spend::rows(),

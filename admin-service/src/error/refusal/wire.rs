@@ -601,6 +601,16 @@ impl Refusal {
                 BAD,
                 format!("User={user} is in organization={organization} already"),
             ),
+            Self::BudgetAndLimits => Wire::detail_error(
+                BAD,
+                "budget_id names limits that others share: send budget_id or limits, not both.",
+            ),
+            Self::NotYourUserToTake(user) => Wire::detail_error(
+                FORBIDDEN,
+                format!(
+                    "Only proxy admins take a user of no organization of yours into one: user_id={user}"
+                ),
+            ),
             Self::NotInOrganization { user, organization } => Wire::detail_error(
                 NOT_FOUND,
                 format!("User={user} is not in organization={organization}"),

@@ -20,14 +20,14 @@ use crate::store::{Change, Tx};
 
 /// Who is meant, by id or by e-mail address.
 #[derive(Clone, Debug)]
-pub(super) struct Who {
-    pub(super) user_id: Option<String>,
-    pub(super) user_email: Option<String>,
+pub(in crate::routes) struct Who {
+    pub(in crate::routes) user_id: Option<String>,
+    pub(in crate::routes) user_email: Option<String>,
 }
 
 impl Who {
     /// Reads it; one of the two must be there.
-    pub(super) fn take(body: &mut Body) -> Result<Self, ApiError> {
+    pub(in crate::routes) fn take(body: &mut Body) -> Result<Self, ApiError> {
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         let who = Self {
             user_id: filled(body.text("user_id").value()),

@@ -103,8 +103,7 @@ impl ListTeams {
         if let Some((user, organizations)) = &self.visible {
             let place = all.text(user);
             let inside = all.among("organization_id", organizations);
-            all.parts
-                .push(format!("({OF_MEMBER} = {place}) OR {inside})"));
+            all.add(format!("({OF_MEMBER} = {place}) OR {inside})"));
         }
         if let Some(member) = &self.member {
             let place = all.text(member);

@@ -97,6 +97,16 @@ impl Client {
         self.call(Method::POST, path, Some(&body.to_string())).await
     }
 
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(&body.to_string()))
+            .await
+    }
+
+    pub async fn delete(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::DELETE, path, Some(&body.to_string()))
+            .await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }
