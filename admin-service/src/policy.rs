@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use crate::app::App;
 use crate::caller::{Caller, CallerKey, Role};
 use crate::error::{ApiError, Refusal};
+use crate::store::organization_members::administered;
 
 /// What somebody may do something to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub enum Relation {
     Permitted,
     /// What is of the organization.
     Organization,
+    /// What is of the organization, for a role that may do it to what is theirs.
+    OrganizationAsOwn,
 }
 
 impl Relation {
@@ -76,7 +79,7 @@ impl Relation {
             Self::Nothing => "-",
             Self::Team => "team",
             Self::Permitted => "permitted",
-            Self::Organization => "organization",
+            Self::Organization | Self::OrganizationAsOwn => "organization",
         }
     }
 }
@@ -235,7 +238,7 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
         Verdict::OnlyMasterKey => Err(Refusal::OnlyMasterKey(path.to_owned())),
         // Whether they administer an organization is known once the route knows which one it is about.
         Verdict::OnlyProxyAdmin
-            if rule.relations[2] != Relation::Nothing && caller.user_id.is_some() =>
+            if rule.relations[2] == Relation::Organization && caller.user_id.is_some() =>
         {
             Ok(Reach::Organization)
         }
@@ -258,6 +261,15 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
         let caller = Caller::prove(parts, app).await?;
         let route = parts.uri.path().to_owned();
         let reach = permit(R::ACTION.rule(), &caller, &route)?;
+        if reach == Reach::Organization {
+            // Which one it is about is the route's to find out; whoever administers none is not even told what is wrong with a request.
+            let own = caller.user_id.as_deref();
+            let mut connection = app.store.read().await?;
+            if administered(&mut connection, own).await?.is_empty() {
+                let (role, user) = (caller.role.as_str(), caller.masked_user());
+                return Err(Refusal::OnlyProxyAdmin { route, role, user }.into());
+            }
+        }
         Ok(Self {
             caller,
             reach,

@@ -17,6 +17,7 @@ const NONE: Relation = Relation::Nothing;
 const TEAM: Relation = Relation::Team;
 const PERM: Relation = Relation::Permitted;
 const ORG: Relation = Relation::Organization;
+const OWNS: Relation = Relation::OrganizationAsOwn;
 
 const MANAGE: &[&str] = &["management_routes"];
 const MANAGE_INFO: &[&str] = &["management_routes", "info_routes"];
@@ -28,17 +29,17 @@ const GLOBAL: &[&str] = &["global_spend_tracking_routes"];
 policy! {
     //                                    admin viewer user  u.viewer none   team admin, team member, organization admin
     /// Makes a key.
-    KeyGenerate: Writes, MANAGE,         [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    KeyGenerate: Writes, MANAGE,         [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Changes a key.
-    KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Deletes keys.
-    KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Blocks a key.
-    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Unblocks a key.
-    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, NONE];
+    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Reads a key.
-    KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, OWNS];
     /// Lists keys.
     KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
 
@@ -54,7 +55,7 @@ policy! {
     /// Makes a team.
     TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Changes a team.
-    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [PERM, NONE, ORG];
     /// Deletes teams.
     TeamDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Adds members.
@@ -74,15 +75,15 @@ policy! {
     /// Gives a member the team's limits again.
     TeamMemberResetBudget: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Adds models to a team.
-    TeamModelAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamModelAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
     /// Takes models from a team.
-    TeamModelDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamModelDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
     /// Changes what members may do with keys.
     TeamPermissionsUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Reads what members may do with keys.
     TeamPermissionsList, MANAGE, [ANY, ANY, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Lists teams.
-    TeamList, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [TEAM, TEAM, ORG];
+    TeamList, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [NONE, NONE, ORG];
     /// Lists the teams that the caller may join.
     TeamAvailable, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [NONE, NONE, NONE];
     /// Reads the caller's own membership.

@@ -160,6 +160,7 @@ impl Change for Generate<'_> {
                 };
                 ownership::may_in_team(tx.connection(), &self.by.caller, team, permission).await?;
             }
+            ownership::may_organize(tx.connection(), &self.by.caller, &key, None).await?;
             grant::within_own(tx.connection(), &key, now_us).await?;
         }
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;

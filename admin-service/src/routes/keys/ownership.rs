@@ -5,6 +5,7 @@ use sqlx::AnyConnection;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Refusal};
+use crate::routes::teams::rights::administers_organization;
 use crate::store::keys::KeyRow;
 use crate::store::members::{self, MemberRow};
 use crate::store::teams;
@@ -24,14 +25,50 @@ fn own(caller: &Caller) -> String {
     caller.user().to_owned()
 }
 
-/// Whether the caller is an admin of the key's team.
+/// Whether the caller is an admin of the key's team, or of the organization that team or key belongs to.
 pub(super) async fn is_team_admin(
     connection: &mut AnyConnection,
     caller: &Caller,
     key: &KeyRow,
 ) -> Result<bool, ApiError> {
     let member = membership(connection, caller, key.team_id.as_deref()).await?;
-    Ok(member.is_some_and(|member| member.role == "admin"))
+    if member.is_some_and(|member| member.role == "admin") {
+        return Ok(true);
+    }
+    let organization = organization_of(connection, key).await?;
+    administers_organization(connection, caller, organization.as_deref()).await
+}
+
+/// The organization of a key: its team's, or its own where it has no team.
+async fn organization_of(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+) -> Result<Option<String>, ApiError> {
+    match &key.team_id {
+        Some(team) => Ok(teams::find(connection, team)
+            .await?
+            .and_then(|team| team.organization_id)),
+        None => Ok(key.organization_id.clone()),
+    }
+}
+
+/// A key of an organization spends the organization's money: only its admins put one there, and a team's key is of the team's organization.
+pub(super) async fn may_organize(
+    connection: &mut AnyConnection,
+    caller: &Caller,
+    key: &KeyRow,
+    before: Option<&KeyRow>,
+) -> Result<(), ApiError> {
+    let was = before.and_then(|before| before.organization_id.as_ref());
+    let Some(organization) = &key.organization_id else {
+        return Ok(());
+    };
+    if was == Some(organization)
+        || administers_organization(connection, caller, Some(organization)).await?
+    {
+        return Ok(());
+    }
+    Err(Refusal::AdminOnlyField("organization_id").into())
 }
 
 async fn membership(
@@ -55,6 +92,9 @@ pub(super) async fn may_in_team(
     let Some(team) = teams::find(connection, team_id).await? else {
         return Err(Refusal::TeamMissingForKey(team_id.to_owned()).into());
     };
+    if administers_organization(connection, caller, team.organization_id.as_deref()).await? {
+        return Ok(());
+    }
     let Some(member) = membership(connection, caller, Some(team_id)).await? else {
         return Err(Refusal::NotInTeam {
             user: own(caller),

@@ -179,6 +179,7 @@ impl Update<'_> {
             };
             ownership::may_in_team(tx.connection(), caller, team, permission).await?;
         }
+        ownership::may_organize(tx.connection(), caller, key, Some(before)).await?;
         let rules = &self.app.settings().windows;
         grant::within_caller(tx, caller, key, Some(before), rules).await?;
         let now_us = tx.now_us();

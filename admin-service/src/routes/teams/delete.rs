@@ -70,7 +70,10 @@ pub(in crate::routes) async fn delete_whole<R: Writes>(
     team: &TeamRow,
 ) -> Result<(), ApiError> {
     for key in keys::of_owner(tx.connection(), Owner::Team(&team.team_id)).await? {
-        keys::delete(tx, by, &key).await?;
+        // Locked first: a change that is under way must not outlive the deletion.
+        if let Some(key) = keys::lock(tx, keys::Which::Token(&key.token)).await? {
+            keys::delete(tx, by, &key).await?;
+        }
     }
     for member in members::of_team(tx.connection(), &team.team_id).await? {
         members::delete(tx, by, &member).await?;

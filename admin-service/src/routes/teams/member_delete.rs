@@ -100,7 +100,11 @@ impl Change for Remove<'_> {
         }
         let member = self.who.member(tx, &self.team_id).await?;
         for key in keys::of_owner(tx.connection(), Owner::Team(&self.team_id)).await? {
-            if key.user_id.as_ref() == Some(&member.user_id) {
+            if key.user_id.as_ref() != Some(&member.user_id) {
+                continue;
+            }
+            // Locked first: a change that is under way must not outlive the deletion.
+            if let Some(key) = keys::lock(tx, keys::Which::Token(&key.token)).await? {
                 keys::delete(tx, self.by, &key).await?;
             }
         }

@@ -1,5 +1,9 @@
 //! Organizations, their members, and what their admins may.
 
+use contract::id::OrganizationId;
+use contract::records::{IndexEntry, Record, Versioned};
+use contract::redis_key::{self, Partition, RecordId};
+use contract::virtual_key::KeyHash;
 use serde_json::{Value, json};
 
 use super::clients::{Api, Person, assert_has, detail, text};
@@ -415,4 +419,121 @@ async fn cascade(database: Database) {
             .status,
         401
     );
+}
+
+const P0: Partition = Partition(0);
+
+async fn organization_record(api: &Api, id: &str) -> Record {
+    let name = RecordId::organization(&OrganizationId::new(id));
+    let bytes = api.redis.get(&redis_key::record(P0, &name)).await;
+    let bytes = bytes.expect("a record");
+    Versioned::<Record>::decode(&bytes).expect("a record").value
+}
+
+async fn entry(api: &Api, key: &Value) -> IndexEntry {
+    let hash = KeyHash::parse(text(key, "token")).unwrap();
+    let bytes = api.redis.get(&redis_key::index(P0, &hash)).await;
+    let bytes = bytes.expect("an index entry");
+    Versioned::<IndexEntry>::decode(&bytes)
+        .expect("an index entry")
+        .value
+}
+
+on_both!(
+    an_organization_is_in_redis_with_its_limits_and_named_by_its_keys,
+    published
+);
+async fn published(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    with_admin(&api, "o").await;
+    let Record::Organization(found) = organization_record(&api, "o").await else {
+        panic!("no organization")
+    };
+    assert_eq!(found.models, ["gpt-4o"]);
+    assert_eq!(found.limits.rpm, Some(50));
+    assert_eq!(found.limits.budget.unwrap().max.get(), 100_000_000_000);
+
+    master.post("/team/new", json!({"team_id": "t"})).await.ok();
+    let key = master.new_key(json!({"team_id": "t"})).await;
+    let name = RecordId::organization(&OrganizationId::new("o"));
+    assert!(!entry(&api, &key).await.records.contains(&name));
+    let join = json!({"team_id": "t", "organization_id": "o"});
+    master.post("/team/update", join).await.ok();
+    assert!(
+        entry(&api, &key).await.records.contains(&name),
+        "a team that moves takes its keys along"
+    );
+    let less = json!({"organization_id": "o", "rpm_limit": 3, "models": ["gpt-4o", "gpt-4"]});
+    master.patch("/organization/update", less).await.ok();
+    let Record::Organization(found) = organization_record(&api, "o").await else {
+        panic!("no organization")
+    };
+    assert_eq!((found.limits.rpm, found.models.len()), (Some(3), 2));
+    let leave = json!({"team_id": "t", "organization_id": null});
+    master.post("/team/update", leave).await.ok();
+    assert!(!entry(&api, &key).await.records.contains(&name));
+
+    let gone = json!({"organization_ids": ["o"]});
+    master.delete("/organization/delete", gone).await.ok();
+    assert_eq!(organization_record(&api, "o").await, Record::Deleted);
+    let again = json!({"organization_id": "o", "organization_alias": "again"});
+    master.post("/organization/new", again).await.ok();
+    assert!(matches!(
+        organization_record(&api, "o").await,
+        Record::Organization(_)
+    ));
+}
+
+on_both!(
+    an_admin_of_an_organization_manages_the_keys_of_its_teams,
+    keys
+);
+async fn keys(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let admin = with_admin(&api, "o").await;
+    let team =
+        json!({"organization_id": "o", "team_id": "t", "models": ["gpt-4o"], "max_budget": 10});
+    master.post("/team/new", team).await.ok();
+    master
+        .post("/team/new", json!({"team_id": "free"}))
+        .await
+        .ok();
+    let made = admin.client.new_key(json!({"team_id": "t"})).await;
+    let others = master.new_key(json!({"team_id": "t"})).await;
+    for (path, body) in [
+        (
+            "/key/update",
+            json!({"key": others["key"], "max_budget": 5}),
+        ),
+        ("/key/block", json!({"key": others["key"]})),
+        ("/key/unblock", json!({"key": others["key"]})),
+        ("/key/delete", json!({"keys": [others["key"], made["key"]]})),
+    ] {
+        admin.client.post(path, body).await.ok();
+    }
+    let beyond = json!({"team_id": "t", "max_budget": 11});
+    assert_eq!(admin.client.post("/key/generate", beyond).await.status, 403);
+    let elsewhere = json!({"team_id": "free"});
+    assert_eq!(
+        admin.client.post("/key/generate", elsewhere).await.status,
+        400
+    );
+    let outside = master.new_key(json!({"team_id": "free"})).await;
+    for (path, body) in [
+        (
+            "/key/update",
+            json!({"key": outside["key"], "metadata": {"a": 1}}),
+        ),
+        ("/key/block", json!({"key": outside["key"]})),
+        ("/key/delete", json!({"keys": [outside["key"]]})),
+    ] {
+        assert_eq!(admin.client.post(path, body).await.status, 403, "{path}");
+    }
+    // Whose money an organization's key spends, its admins say.
+    let own = json!({"organization_id": "o"});
+    admin.client.post("/key/generate", own.clone()).await.ok();
+    let stranger = api.person("internal_user").await;
+    assert_eq!(stranger.client.post("/key/generate", own).await.status, 403);
 }

@@ -188,6 +188,9 @@ async fn target(api: &Api, visitor: Option<&Visitor>) -> Target {
     if relation.is_some() {
         target.insert("of_team", String::new());
     }
+    if relation == Some(Related::OrganizationAdmin) {
+        target.insert("of_organization", String::new());
+    }
     target
 }
 
@@ -299,6 +302,11 @@ fn request(row: &Row, target: &Target) -> (String, Option<String>) {
         } else if field.required {
             body.insert(field.name.to_owned(), example(field, target));
         }
+    }
+    // A new team of an organization is asked for by the organization.
+    if row.path == "/team/new" && target.contains_key("of_organization") {
+        let organization = target["organization"].clone();
+        body.insert("organization_id".to_owned(), json!(organization));
     }
     (path, Some(Value::Object(body).to_string()))
 }
