@@ -63,9 +63,15 @@ pub(super) async fn may_organize(
     let Some(organization) = &key.organization_id else {
         return Ok(());
     };
-    if was == Some(organization)
-        || administers_organization(connection, caller, Some(organization)).await?
-    {
+    if was == Some(organization) && before.map(|before| &before.team_id) == Some(&key.team_id) {
+        return Ok(());
+    }
+    let of_team = match &key.team_id {
+        Some(team) => teams::find(connection, team).await?,
+        None => None,
+    };
+    let fits = of_team.is_none_or(|team| team.organization_id.as_ref() == Some(organization));
+    if fits && administers_organization(connection, caller, Some(organization)).await? {
         return Ok(());
     }
     Err(Refusal::AdminOnlyField("organization_id").into())

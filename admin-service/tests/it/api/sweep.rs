@@ -237,9 +237,14 @@ fn named(row: &Row, field: &str, target: &Target) -> Option<Value> {
     })
 }
 
-fn example(field: &Field, target: &Target) -> Value {
+fn example(row: &Row, field: &Field, target: &Target) -> Value {
+    let role = if row.path.starts_with("/organization") {
+        "internal_user"
+    } else {
+        "user"
+    };
     match (field.name, field.of) {
-        ("member" | "members", _) => json!({"role": "user", "user_id": target["joiner"]}),
+        ("member" | "members", _) => json!({"role": role, "user_id": target["joiner"]}),
         (_, Type::Text | Type::Any) => json!("sweep"),
         (_, Type::Int | Type::Limit(_) | Type::Number) => json!(1),
         (_, Type::Flag) => json!(true),
@@ -300,7 +305,7 @@ fn request(row: &Row, target: &Target) -> (String, Option<String>) {
             };
             body.insert(field.name.to_owned(), value);
         } else if field.required {
-            body.insert(field.name.to_owned(), example(field, target));
+            body.insert(field.name.to_owned(), example(row, field, target));
         }
     }
     // A new team of an organization is asked for by the organization.
