@@ -19,8 +19,8 @@ mod random;
 mod snapshot;
 
 pub use find::{
-    Deleted, Owner, Standing, Which, find, find_deleted, lock, of_ids, of_owner, of_teams, standing,
-    token_of,
+    Deleted, Owner, Standing, Which, find, find_deleted, lock, of_ids, of_owner, of_teams,
+    standing, token_of,
 };
 pub use list::{ListKeys, Listed, Sort, Status, list};
 pub use of_team::publish_of_team;

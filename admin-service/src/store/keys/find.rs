@@ -156,7 +156,13 @@ pub async fn of_teams(
     connection: &mut AnyConnection,
     team_ids: &[String],
 ) -> Result<Vec<KeyRow>, StoreError> {
-    among(connection, "team_id", team_ids, "ORDER BY created_at, key_id").await
+    among(
+        connection,
+        "team_id",
+        team_ids,
+        "ORDER BY created_at, key_id",
+    )
+    .await
 }
 
 async fn among(
