@@ -45,7 +45,13 @@ pub async fn member_update(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, MEMBER_UPDATE)?;
     let ignored = std::mem::take(&mut body.ignored);
-    let unenforced = keys::unenforced(&body);
+    let mut unenforced = keys::unenforced(&body);
+    // A temporary increase is a key's: of a member it is answered, and neither kept nor enforced.
+    unenforced.extend(
+        ["temp_budget_increase", "temp_budget_expiry"]
+            .into_iter()
+            .filter(|name| body.has(name)),
+    );
     let echoed = echo(&body);
     let team_id = body.text("team_id").value().unwrap_or_default();
     let who = Who::take(&mut body)?;

@@ -503,3 +503,36 @@ async fn parallel(database: Database) {
         assert_eq!(won, 1, "{path}");
     }
 }
+
+on_both!(
+    admins_of_a_team_edit_the_fields_that_the_settings_let_them_edit,
+    editable
+);
+async fn editable(database: Database) {
+    let api = Api::start(database).await;
+    let (admin, user) = team(&api, "t").await;
+    let settings = json!({"team_admin_editable_team_fields": ["team_alias", "models"],
+        "disable_team_admin_delete_team_user": true});
+    api.master()
+        .patch("/update/ui_settings", settings)
+        .await
+        .ok();
+    let rename = json!({"team_id": "t", "team_alias": "T"});
+    let renamed = admin.client.post("/team/update", rename.clone()).await.ok();
+    assert_eq!(renamed["data"]["team_alias"], "T");
+    let add = json!({"team_id": "t", "models": ["gpt-4o"]});
+    admin.client.post("/team/model/add", add).await.ok();
+    let more = json!({"team_id": "t", "team_alias": "T", "max_budget": 5});
+    let (status, refused) = admin.client.post("/team/update", more).await.refused();
+    assert_eq!(status, 403);
+    assert_eq!(
+        refused["error"]["message"],
+        "Team admins on this proxy cannot edit ['max_budget']. They can edit: ['team_alias', 'models']."
+    );
+    assert_eq!(user.client.post("/team/update", rename).await.status, 403);
+    let gone = json!({"team_id": "t", "user_id": user.id});
+    assert_eq!(
+        admin.client.post("/team/member_delete", gone).await.status,
+        403
+    );
+}
