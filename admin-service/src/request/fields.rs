@@ -9,8 +9,8 @@ pub use spend::{CALCULATE, END_USERS};
 mod budgets;
 mod customers;
 mod models;
-mod tags;
 pub(super) mod organizations;
+mod tags;
 pub(super) mod teams;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
