@@ -116,6 +116,11 @@ impl Model {
         &self.events
     }
 
+    /// Loses a value, as a replica does that had not heard of it.
+    pub fn lose(&mut self, name: &str) {
+        self.values.remove(name);
+    }
+
     /// What a scope holds, zeros for one that is unknown.
     pub fn figures(&self, scope: &RecordId) -> ScopeFigures {
         self.scopes

@@ -117,6 +117,11 @@ impl RecordId {
         Self(named(&format!("{}~m:", self.0), model))
     }
 
+    /// A name that [`RecordId::as_str`] gave.
+    pub fn of_name(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 use contract::id::ReservationId;
 use contract::money::NanoUsd;
-use contract::spend_event::{SpendBody, SpendEvent};
+use contract::spend_event::{ChargedScope, SpendBody, SpendEvent};
 use contract::usage::Usage;
 
 use super::stream::StreamEntry;
+use crate::store::outbox::Kind;
 use crate::store::spend::{
     DailyKey, DailySums, Dimension, ErrorKey, Prior, ScopeKey, ScopeState, SpendRow, Writes,
     scopes_of,
@@ -20,24 +21,41 @@ use crate::store::spend::{
 
 /// Longest text of a row that a client or provider chose, in bytes; the rest is cut off. Index entries of PostgreSQL end at 2,704.
 const LONGEST_TEXT: usize = 256;
+/// Longest name of a scope, in bytes.
+const LONGEST_SCOPE: usize = 2_000;
 /// Most tokens of one kind that a row holds: sums of many stay in 64 bits.
 const MOST_TOKENS: u64 = 1 << 40;
 /// Most tags of a row, the first ones: whoever sends thousands must not make thousands of sums.
 const MOST_TAGS: usize = 32;
 
-/// The scopes that an event is counted in.
+/// The scopes that an event is counted in: those of its key, user, team and membership, those that it names, and, for reports alone, its
+/// organization and customer.
 pub fn scopes(entry: &StreamEntry, event: &SpendEvent) -> Vec<ScopeKey> {
     let body = &event.body;
     let user = body.user.as_ref().map_or("", |user| user.as_str());
     let team = body.team.as_ref().map_or("", |team| team.as_str());
+    let organization = body.organization.as_ref();
+    let organization = organization.map(|id| (Kind::Organization, clean(id.as_str())));
+    let customer = body.end_user.as_ref();
+    let customer = customer.map(|id| (Kind::Customer, clean(id)));
+    let charged = charged(body).map(|scope| (Kind::Scope, scope.id.as_str().to_owned()));
     scopes_of(body.key.as_str().to_owned(), user, team)
         .into_iter()
+        .chain(organization)
+        .chain(customer.filter(|(_, id)| !id.is_empty()))
+        .chain(charged)
         .map(|(kind, object_id)| ScopeKey {
             kind,
             object_id,
             partition: entry.partition,
         })
         .collect()
+}
+
+/// The scopes that an event names. One with a name longer than an index entry may be belongs to nothing that could be named.
+fn charged(body: &SpendBody) -> impl Iterator<Item = &ChargedScope> {
+    let kept = |scope: &&ChargedScope| scope.id.as_str().len() <= LONGEST_SCOPE;
+    body.charged.iter().filter(kept)
 }
 
 /// What these entries change, given what the database knew before. In the order of their streams; a repeated event changes nothing.
@@ -85,7 +103,20 @@ impl Fold {
             return;
         }
         for scope in scopes(entry, event) {
-            let start = self.charge(&scope, &row, old.as_ref());
+            // Whoever admitted the request knew the windows of the scopes it names.
+            let named = (scope.kind == Kind::Scope)
+                .then(|| {
+                    charged(&event.body).find(|charged| charged.id.as_str() == scope.object_id)
+                })
+                .flatten();
+            let (start, end) = match named {
+                Some(named) => (
+                    named.window.start(row.settled_ms),
+                    named.window.next(row.settled_ms).unwrap_or(0),
+                ),
+                None => (self.prior.windows.start(&scope, row.settled_ms), 0),
+            };
+            let start = self.charge(&scope, (start, end), &row, old.as_ref());
             if row.version == 0 {
                 row.windows.insert(window_name(&scope), start);
             }
@@ -97,9 +128,14 @@ impl Fold {
         self.rows.insert(event.id, row);
     }
 
-    /// Counts the row in a scope; answers when the scope's window began.
-    fn charge(&mut self, scope: &ScopeKey, row: &SpendRow, old: Option<&SpendRow>) -> u64 {
-        let start = self.prior.windows.start(scope, row.settled_ms);
+    /// Counts the row in a scope whose window began at `start` and ends at `end`; answers when the window began that it was counted in.
+    fn charge(
+        &mut self,
+        scope: &ScopeKey,
+        (start, end): (u64, u64),
+        row: &SpendRow,
+        old: Option<&SpendRow>,
+    ) -> u64 {
         let known = self.prior.scopes.get(scope).copied();
         let state = self
             .writes
@@ -113,6 +149,7 @@ impl Fold {
                 ..*state
             };
         }
+        state.window_end_ms = end;
         let was = old.map_or(NanoUsd::ZERO, |old| old.spend);
         state.total = exchange(state.total, was, row.spend);
         let same_window = old.is_none_or(|old| {
@@ -236,6 +273,9 @@ fn row(entry: &StreamEntry, event: &SpendEvent) -> Option<SpendRow> {
         tags: tags(&body.tags),
         client_ip: text(&body.client_ip),
         windows: BTreeMap::new(),
+        charged: charged(body)
+            .map(|scope| scope.id.as_str().to_owned())
+            .collect(),
     })
 }
 

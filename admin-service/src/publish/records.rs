@@ -122,6 +122,7 @@ pub(crate) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreEr
         }
         Kind::Organization => RecordId::organization(&OrganizationId::new(object_id)),
         Kind::Customer => RecordId::customer(&CustomerId::new(object_id)),
+        Kind::Scope => RecordId::of_name(object_id),
         Kind::Catalogue => {
             return Err(StoreError::Corrupt(format!(
                 "a scope of the catalogue: {object_id:?}"

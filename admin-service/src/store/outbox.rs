@@ -32,6 +32,8 @@ pub enum Kind {
     Customer,
     /// Models, prices or settings; the object is free.
     Catalogue,
+    /// A scope as Redis names it, whatever it belongs to: the ledger's alone, never published.
+    Scope,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Organization => "organization",
             Self::Customer => "customer",
             Self::Catalogue => "catalogue",
+            Self::Scope => "scope",
         }
     }
 
@@ -57,6 +60,7 @@ impl Kind {
             Self::Organization,
             Self::Customer,
             Self::Catalogue,
+            Self::Scope,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)

@@ -129,7 +129,7 @@ impl PublishView<'_> {
                     .transpose()?
             }
             Kind::Organization => self.organization(object_id).await?,
-            Kind::Catalogue => return Ok(None),
+            Kind::Catalogue | Kind::Scope => return Ok(None),
         };
         match found {
             Some(found) => Ok(Some(found)),
@@ -235,7 +235,7 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Catalogue => (Vec::new(), Vec::new()),
+            Kind::Catalogue | Kind::Scope => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {

@@ -67,6 +67,8 @@ pub struct ScopeState {
     pub total: NanoUsd,
     /// When it last changed, Redis time in ms.
     pub last_ms: u64,
+    /// When the window ends, of scopes that no object's row describes; 0 where it never does.
+    pub window_end_ms: u64,
 }
 
 /// One answered request.
@@ -122,6 +124,8 @@ pub struct SpendRow {
     pub client_ip: String,
     /// For version 0: scope (`kind:object`) → start of the budget window it was charged in.
     pub windows: BTreeMap<String, u64>,
+    /// Names of the scopes it was charged in beside its key's, user's, team's and membership's.
+    pub charged: Vec<String>,
 }
 
 /// Whose daily sums. Every one has a table by key and day, and all but users have their sums over all keys as well.

@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use contract::id::{CustomerId, OrganizationId};
 use contract::records::{IndexEntry, Versioned};
-use contract::redis_key;
+use contract::redis_key::{self, RecordId};
 use contract::resp::Reply;
 use contract::script::{AdmitAnswer, SettleAnswer};
-use tollkeeper_admin::publish::RedisState;
+use contract::spend_event::{ChargedScope, SpendBody};
+use contract::window::BudgetWindow;
+use tollkeeper_admin::domain::budget_window::WindowRules;
+use tollkeeper_admin::publish::{RedisState, refuse_error};
+use tollkeeper_admin::store::outbox::Kind;
+use tollkeeper_admin::store::spend;
 
 use crate::on_both;
 use crate::support::database::Database;
@@ -551,4 +557,105 @@ async fn many(database: Database) {
     );
     assert_eq!(worker.scopes(&keys[9_999]).await.len(), 4);
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// What a scope's header says was spent; `None` without a header.
+async fn spent(redis: &TestRedis, scope: &RecordId) -> Option<u64> {
+    let header = redis.get(&redis_key::scope(P0, scope)).await?;
+    Some(u64::from_be_bytes(header[10..18].try_into().unwrap()))
+}
+
+on_both!(every_scope_that_a_request_was_charged_in_is_back, named);
+async fn named(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = key_with_budget(1_000);
+    key.write(&database.store).await;
+    service.publisher.watch_once().await.unwrap();
+    let now_ms = redis.now_ms().await;
+    let scope = |id: RecordId, window| ChargedScope { id, window };
+    let hour = BudgetWindow::Fixed {
+        anchor_ms: now_ms,
+        every_ms: 3_600_000,
+    };
+    let over = BudgetWindow::Calendar(vec![now_ms - 120_000, now_ms + 1]);
+    let charged = vec![
+        scope(
+            RecordId::organization(&OrganizationId::new("org")),
+            BudgetWindow::Lifetime,
+        ),
+        scope(key.record().window("1h"), hour.clone()),
+        scope(key.record().of_model("gpt-*"), BudgetWindow::Lifetime),
+        scope(RecordId::customer(&CustomerId::new("ada")), over),
+        scope(RecordId::tag("prod"), hour),
+        scope(RecordId::proxy(), BudgetWindow::Lifetime),
+    ];
+    let body = SpendBody {
+        organization: Some(OrganizationId::new("org")),
+        end_user: Some("ada".to_owned()),
+        charged: charged.clone(),
+        ..spend_body(&key, 3)
+    };
+    let body = serde_json::to_vec(&body).unwrap();
+    let stream = redis_key::spend(P0);
+    for (id, cost) in [("0a", b"300"), ("0b", b"400")] {
+        let id = id.repeat(16);
+        let admitted = now_ms.to_string();
+        let words = [
+            "XADD",
+            &stream,
+            "*",
+            "i",
+            &id,
+            "v",
+            "1",
+            "w",
+            "00000000000000aa",
+            "q",
+            "1",
+            "a",
+            &admitted,
+            "c",
+        ];
+        let mut words = words.map(str::as_bytes).to_vec();
+        words.extend([&cost[..], b"b", &body]);
+        refuse_error(redis.link.command(&words).await.unwrap()).unwrap();
+    }
+    service.drain_all().await;
+    let mut connection = database.store.read().await.unwrap();
+    let rules = WindowRules::default();
+    for (kind, id) in [
+        (Kind::Organization, "org"),
+        (Kind::Customer, "ada"),
+        (Kind::Scope, "tag:prod"),
+    ] {
+        let ids = [id.to_owned()];
+        let shown = spend::spent(&mut connection, kind, &ids, now_ms, &rules).await;
+        assert_eq!(shown.unwrap()[id].total.get(), 700, "{id}");
+    }
+    // The end of the tag's window shows nothing spent in the next one.
+    let ids = ["tag:prod".to_owned()];
+    let later = now_ms + 3_600_000;
+    let shown = spend::spent(&mut connection, Kind::Scope, &ids, later, &rules).await;
+    assert_eq!(shown.unwrap()["tag:prod"].spend.get(), 0);
+    drop(connection);
+
+    redis.words("FLUSHALL").await;
+    service.publisher.watch_once().await.unwrap();
+    for charged in &charged {
+        let ada = charged.id == RecordId::customer(&CustomerId::new("ada"));
+        // Of a window that is over nothing is left but the minute's requests.
+        let expected = if ada { 0 } else { 700 };
+        assert_eq!(
+            spent(&redis, &charged.id).await,
+            Some(expected),
+            "{}",
+            charged.id
+        );
+        let segments = redis.get(&redis_key::segments(P0, &charged.id)).await;
+        assert_eq!(
+            segments.map(|entries| entries[6..10].to_vec()),
+            Some(vec![0, 0, 0, 2])
+        );
+    }
 }

@@ -1,11 +1,10 @@
-use contract::id::{KeyId, TeamId, UserId};
-use contract::redis_key::Partition;
+use contract::id::{KeyId, OrganizationId, TeamId, UserId};
+use contract::redis_key::{Partition, RecordId};
 use contract::virtual_key::VirtualKey;
 use contract::window::BudgetWindow;
 
 use super::*;
 use crate::ledger::StreamId;
-use crate::store::outbox::Kind;
 use crate::store::spend::Windows;
 
 const HOUR: u64 = 3_600_000;
@@ -107,6 +106,51 @@ fn a_request_counts_in_its_key_user_team_and_membership() {
     assert_eq!(
         writes.watermarks[&(Partition(0), "aa".to_owned())],
         (1, HOUR + 1)
+    );
+}
+
+#[test]
+fn a_request_counts_in_every_scope_it_names_by_the_window_it_was_admitted_with() {
+    let named = |mut entry: StreamEntry| {
+        if let Ok(event) = &mut entry.event {
+            event.body.organization = Some(OrganizationId::new("o"));
+            event.body.end_user = Some("c".to_owned());
+            event.body.charged = vec![
+                ChargedScope {
+                    id: RecordId::tag("a"),
+                    window: BudgetWindow::Fixed {
+                        anchor_ms: 0,
+                        every_ms: HOUR,
+                    },
+                },
+                ChargedScope {
+                    id: RecordId::tag(&"x".repeat(LONGEST_SCOPE)),
+                    window: BudgetWindow::Lifetime,
+                },
+            ];
+        }
+        entry
+    };
+    let entries = [
+        named(entry(1, 0, 90, HOUR - 1)),
+        named(entry(2, 1, 5, HOUR)),
+        named(entry(1, 1, 40, HOUR + 1)),
+    ];
+    let writes = fold(&entries, hourly());
+    let tag = state(&writes, Kind::Scope);
+    assert_eq!((tag.window_start_ms, tag.window_end_ms), (HOUR, 2 * HOUR));
+    assert_eq!((tag.spent.get(), tag.total.get()), (5, 45));
+    for kind in [Kind::Organization, Kind::Customer] {
+        let state = state(&writes, kind);
+        assert_eq!(
+            (state.spent.get(), state.total.get(), state.window_end_ms),
+            (45, 45, 0)
+        );
+    }
+    assert_eq!(
+        writes.rows[0].charged,
+        ["tag:a"],
+        "a name no index takes is nobody's"
     );
 }
 

@@ -118,7 +118,7 @@ pub(super) fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, Stor
             let id = RecordId::customer(&CustomerId::new(object_id));
             Ok(deleted(id.clone(), vec![id]))
         }
-        Kind::Catalogue => Err(StoreError::Corrupt(format!(
+        Kind::Catalogue | Kind::Scope => Err(StoreError::Corrupt(format!(
             "tombstones.kind of {object_id:?}"
         ))),
     }

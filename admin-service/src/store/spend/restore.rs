@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::redis_key::Partition;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::rows::partition;
+use super::rows::{names, partition};
 use super::{ScopeKey, ScopeState, lease, scopes, watermarks};
 use crate::store::outbox::{Kind, member_object, signed, unsigned};
 use crate::store::{Change, Store, StoreError, Tx};
@@ -16,7 +16,7 @@ pub type Recent = (u64, u32, u64);
 /// What the ledger knows.
 #[derive(Clone, Debug, Default)]
 pub struct Restored {
-    /// Scopes that have spent something, or admitted something lately.
+    /// Scopes of Redis that have spent something, or admitted something lately.
     pub scopes: BTreeMap<ScopeKey, (ScopeState, Vec<Recent>)>,
     /// The last settlement of each worker.
     pub watermarks: BTreeMap<(Partition, String), u64>,
@@ -61,8 +61,13 @@ impl Change for Reading {
             ..Restored::default()
         };
         let columns = scopes::COLUMNS.join(", ");
-        let spent = format!("SELECT {columns} FROM spend_scopes WHERE spent > 0");
+        let spent = format!(
+            "SELECT {columns} FROM spend_scopes \
+             WHERE spent > 0 AND kind <> 'organization' AND kind <> 'customer' \
+             AND (window_end_ms = 0 OR window_end_ms > $1)"
+        );
         for row in sqlx::query(AssertSqlSafe(spent))
+            .bind(signed(self.since_ms))
             .fetch_all(tx.connection())
             .await?
         {
@@ -80,7 +85,7 @@ async fn recent(
     scopes: &mut BTreeMap<ScopeKey, (ScopeState, Vec<Recent>)>,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "SELECT partition_no, admitted_ms, key_id, user_id, team_id, prompt_tokens, completion_tokens \
+        "SELECT partition_no, admitted_ms, key_id, user_id, team_id, prompt_tokens, completion_tokens, charged \
          FROM spend_logs WHERE admitted_ms >= $1 ORDER BY admitted_ms",
     )
     .bind(signed(since_ms))
@@ -92,7 +97,12 @@ async fn recent(
         let prompt = unsigned(row.try_get("prompt_tokens")?);
         let tokens = prompt.saturating_add(unsigned(row.try_get("completion_tokens")?));
         let (user, team): (String, String) = (row.try_get("user_id")?, row.try_get("team_id")?);
-        for (kind, object_id) in scopes_of(row.try_get("key_id")?, &user, &team) {
+        let charged: String = row.try_get("charged")?;
+        let charged = names(&charged)
+            .ok_or_else(|| StoreError::Corrupt(format!("spend_logs.charged = {charged:?}")))?;
+        let named = charged.into_iter().map(|name| (Kind::Scope, name));
+        let all = scopes_of(row.try_get("key_id")?, &user, &team);
+        for (kind, object_id) in all.into_iter().chain(named) {
             let scope = ScopeKey {
                 kind,
                 object_id,

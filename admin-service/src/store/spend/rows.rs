@@ -42,6 +42,7 @@ pub(super) const COLUMNS: [&str; 27] = [
     "request_tags",
     "requester_ip_address",
     "windows",
+    "charged",
 ];
 
 /// Rows of these events, as far as there are any.
@@ -112,6 +113,11 @@ fn bind(query: AnyQuery, row: &SpendRow) -> AnyQuery {
         } else {
             text(&row.windows)
         })
+        .bind(if row.charged.is_empty() {
+            String::new()
+        } else {
+            text(&row.charged)
+        })
 }
 
 /// JSON of a value that always has one.
@@ -156,7 +162,16 @@ pub(super) fn read_row(row: &AnyRow) -> Result<SpendRow, StoreError> {
             "" => BTreeMap::new(),
             text => json(text).ok_or_else(|| corrupt("windows"))?,
         },
+        charged: names(&string("charged")?).ok_or_else(|| corrupt("charged"))?,
     })
+}
+
+/// The names that a row's `charged` lists.
+pub(super) fn names(text: &str) -> Option<Vec<String>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    json(text)
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Option<T> {

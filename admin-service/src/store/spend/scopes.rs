@@ -13,7 +13,7 @@ use super::{ScopeKey, ScopeState};
 use crate::store::outbox::{Kind, placeholders, signed, unsigned};
 use crate::store::{StoreError, Tx};
 
-pub(super) const COLUMNS: [&str; 7] = [
+pub(super) const COLUMNS: [&str; 8] = [
     "kind",
     "object_id",
     "partition_no",
@@ -21,10 +21,11 @@ pub(super) const COLUMNS: [&str; 7] = [
     "spent",
     "total",
     "last_ms",
+    "window_end_ms",
 ];
 const ON_CONFLICT: &str = "ON CONFLICT (kind, object_id, partition_no) DO UPDATE SET \
      window_start_ms = excluded.window_start_ms, spent = excluded.spent, total = excluded.total, \
-     last_ms = excluded.last_ms";
+     last_ms = excluded.last_ms, window_end_ms = excluded.window_end_ms";
 
 /// The scopes that were charged before.
 pub(super) async fn read(
@@ -57,12 +58,14 @@ pub(super) async fn read(
 }
 
 /// Kinds of scopes.
-pub(super) const KINDS: [Kind; 5] = [
+pub(super) const KINDS: [Kind; 7] = [
     Kind::Key,
     Kind::User,
     Kind::Team,
     Kind::Member,
     Kind::Organization,
+    Kind::Customer,
+    Kind::Scope,
 ];
 
 /// Puts scopes at the state that they have now.
@@ -84,6 +87,7 @@ pub(super) async fn write(
                 .bind(signed(state.spent.get()))
                 .bind(signed(state.total.get()))
                 .bind(signed(state.last_ms))
+                .bind(signed(state.window_end_ms))
         },
     )
     .await
@@ -127,6 +131,7 @@ pub(super) fn read_row(row: &AnyRow) -> Result<(ScopeKey, ScopeState), StoreErro
         spent: NanoUsd::saturating(unsigned(row.try_get("spent")?)),
         total: NanoUsd::saturating(unsigned(row.try_get("total")?)),
         last_ms: unsigned(row.try_get("last_ms")?),
+        window_end_ms: unsigned(row.try_get("window_end_ms")?),
     };
     Ok((scope, state))
 }

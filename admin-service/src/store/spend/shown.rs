@@ -42,7 +42,8 @@ pub async fn spent(
         let began = windows.start(&scope, now_ms);
         let sum = all.entry(scope.object_id).or_default();
         // A window that has ended since the last charge shows nothing spent, as the next admission will find it.
-        if state.window_start_ms >= began {
+        let ended = state.window_end_ms > 0 && state.window_end_ms <= now_ms;
+        if state.window_start_ms >= began && !ended {
             sum.spend = add(sum.spend, state.spent);
         }
         sum.total = add(sum.total, state.total);

@@ -30,6 +30,10 @@ const ORGANIZATIONS: &str = "SELECT o.organization_id AS object_id, b.budget_dur
      FROM organizations o JOIN budgets b ON b.budget_id = o.budget_id \
      WHERE b.max_budget IS NOT NULL AND o.organization_id IN";
 
+const CUSTOMERS: &str = "SELECT c.user_id AS object_id, b.budget_duration, b.budget_anchor \
+     FROM customers c JOIN budgets b ON b.budget_id = c.budget_id \
+     WHERE b.max_budget IS NOT NULL AND c.user_id IN";
+
 /// Budget windows by scope. A scope without a budget, or without a row, has one window for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(BTreeMap<(Kind, String), Window>);
@@ -120,11 +124,12 @@ async fn select(
             }
             (format!("{MEMBERS} {})", tuples(objects.len(), 2)), values)
         }
-        Kind::Key | Kind::User | Kind::Team | Kind::Organization => {
+        Kind::Key | Kind::User | Kind::Team | Kind::Organization | Kind::Customer => {
             let select = match kind {
                 Kind::Key => KEYS,
                 Kind::User => USERS,
                 Kind::Organization => ORGANIZATIONS,
+                Kind::Customer => CUSTOMERS,
                 _ => TEAMS,
             };
             (
@@ -132,7 +137,7 @@ async fn select(
                 objects.to_vec(),
             )
         }
-        Kind::Customer | Kind::Catalogue => return Ok(Vec::new()),
+        Kind::Catalogue | Kind::Scope => return Ok(Vec::new()),
     };
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for value in values {

@@ -7,7 +7,7 @@ use crate::event::Headers;
 use crate::json_scan::RequestFacts;
 use crate::key_state::KeyState;
 
-/// Longest end user's name or tag, in characters.
+/// Longest end user's name or tag, in bytes.
 const LONGEST_NAME: usize = 256;
 /// Most tags kept.
 const MOST_TAGS: usize = 32;
@@ -92,6 +92,15 @@ fn tags(request: &Request, facts: &RequestFacts, key: &KeyState) -> Vec<String> 
     tags
 }
 
+/// Text as the ledger keeps it: without NUL, cut between letters.
 fn shortened(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).collect()
+    let mut kept = String::with_capacity(text.len().min(LONGEST_NAME));
+    for letter in text.chars() {
+        let letter = if letter == '\0' { '\u{fffd}' } else { letter };
+        if kept.len().saturating_add(letter.len_utf8()) > LONGEST_NAME {
+            break;
+        }
+        kept.push(letter);
+    }
+    kept
 }

@@ -15,4 +15,5 @@ mod random;
 mod redis;
 mod refusals;
 mod root;
+mod scopes;
 mod world;

@@ -470,6 +470,12 @@ impl Redis {
         });
     }
 
+    /// Loses a value.
+    pub fn remove(&mut self, name: &str) {
+        self.values.remove(name);
+        self.model.lose(name);
+    }
+
     /// Opens the partition and its index.
     pub fn open(&mut self, ready: &Ready) {
         for key in [

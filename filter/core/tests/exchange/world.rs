@@ -102,23 +102,7 @@ impl World {
 
     /// A model, its prices in picodollars a token.
     pub fn model(&mut self, name: &str, provider: &str, price: Option<(u64, u64)>) {
-        self.model_record(&ModelRecord {
-            name: name.to_owned(),
-            upstream: format!("{name}-upstream"),
-            provider: provider.to_owned(),
-            mode: None,
-            max_input_tokens: Some(128_000),
-            max_output_tokens: Some(16_384),
-            price: price.map(|(input, output)| ModelPrice {
-                base: Rates {
-                    input: Some(PicoUsdPerUnit(input)),
-                    output: Some(PicoUsdPerUnit(output)),
-                    ..Rates::default()
-                },
-                ..ModelPrice::default()
-            }),
-            limits: Limits::default(),
-        });
+        self.model_record(&model(name, provider, price));
     }
 
     pub fn model_record(&mut self, model: &ModelRecord) {
@@ -531,3 +515,29 @@ pub const HELLO: &str =
     r#"{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"max_tokens":20}"#;
 pub const BARE: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}"#;
 pub const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#;
+
+/// A model, its prices in picodollars a token.
+pub fn model(name: &str, provider: &str, price: Option<(u64, u64)>) -> ModelRecord {
+    ModelRecord {
+        name: name.to_owned(),
+        upstream: format!("{name}-upstream"),
+        provider: provider.to_owned(),
+        mode: None,
+        max_input_tokens: Some(128_000),
+        max_output_tokens: Some(16_384),
+        price: price.map(|(input, output)| ModelPrice {
+            base: Rates {
+                input: Some(PicoUsdPerUnit(input)),
+                output: Some(PicoUsdPerUnit(output)),
+                ..Rates::default()
+            },
+            ..ModelPrice::default()
+        }),
+        limits: Limits::default(),
+    }
+}
+
+/// A model of `OpenAI`'s that has a price.
+pub fn priced(name: &str) -> ModelRecord {
+    model(name, "openai", Some((1_000, 1_000)))
+}
