@@ -161,7 +161,10 @@ async fn crash(database: Database) {
         number(store, "SELECT api_requests FROM daily_user_spend").await,
         30
     );
-    assert_eq!(number(store, "SELECT total FROM spend_scopes").await, 465);
+    assert_eq!(
+        number(store, "SELECT total FROM spend_scopes WHERE kind = 'key'").await,
+        465
+    );
     assert_eq!(
         redis
             .number(&format!("XLEN {}", redis_key::spend(P0)))
@@ -210,7 +213,10 @@ async fn crashes(database: Database) {
         number(store, "SELECT api_requests FROM daily_user_spend").await,
         3_000
     );
-    assert_eq!(number(store, "SELECT total FROM spend_scopes").await, 3_000);
+    assert_eq!(
+        number(store, "SELECT total FROM spend_scopes WHERE kind = 'key'").await,
+        3_000
+    );
     last.stop().await;
 }
 
@@ -451,7 +457,10 @@ async fn refused(database: Database) {
     running.health.wait_for(|report| report.drained == 4).await;
     let store = &database.store;
     assert_eq!(number(store, "SELECT COUNT(*) FROM spend_logs").await, 3);
-    assert_eq!(number(store, "SELECT total FROM spend_scopes").await, 3);
+    assert_eq!(
+        number(store, "SELECT total FROM spend_scopes WHERE kind = 'key'").await,
+        3
+    );
     assert_eq!(running.health.report().dead_letters, 1);
     running.stop().await;
 }

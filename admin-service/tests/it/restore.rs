@@ -578,7 +578,6 @@ async fn named(database: Database) {
         anchor_ms: now_ms,
         every_ms: 3_600_000,
     };
-    let over = BudgetWindow::Calendar(vec![now_ms - 120_000, now_ms + 1]);
     let charged = vec![
         scope(
             RecordId::organization(&OrganizationId::new("org")),
@@ -586,25 +585,42 @@ async fn named(database: Database) {
         ),
         scope(key.record().window("1h"), hour.clone()),
         scope(key.record().of_model("gpt-*"), BudgetWindow::Lifetime),
-        scope(RecordId::customer(&CustomerId::new("ada")), over),
         scope(RecordId::tag("prod"), hour),
         scope(RecordId::proxy(), BudgetWindow::Lifetime),
     ];
-    let body = SpendBody {
-        organization: Some(OrganizationId::new("org")),
-        end_user: Some("ada".to_owned()),
-        charged: charged.clone(),
-        ..spend_body(&key, 3)
-    };
-    let body = serde_json::to_vec(&body).unwrap();
-    let stream = redis_key::spend(P0);
-    for (id, cost) in [("0a", b"300"), ("0b", b"400")] {
-        let id = id.repeat(16);
-        let admitted = now_ms.to_string();
+    // A customer's minute that is over.
+    let over = scope(
+        RecordId::customer(&CustomerId::new("ada")),
+        BudgetWindow::Fixed {
+            anchor_ms: 0,
+            every_ms: 60_000,
+        },
+    );
+    let before = now_ms - 200_000;
+    let events = [
+        (
+            "0a",
+            "300",
+            format!("{before}-0"),
+            before,
+            vec![over.clone()],
+        ),
+        ("0b", "400", "*".to_owned(), now_ms, charged.clone()),
+    ];
+    for (id, cost, stream_id, admitted_ms, charged) in events {
+        let body = SpendBody {
+            organization: Some(OrganizationId::new("org")),
+            end_user: Some("ada".to_owned()),
+            charged,
+            ..spend_body(&key, 3)
+        };
+        let body = serde_json::to_vec(&body).unwrap();
+        let (id, admitted) = (id.repeat(16), admitted_ms.to_string());
+        let stream = redis_key::spend(P0);
         let words = [
             "XADD",
             &stream,
-            "*",
+            &stream_id,
             "i",
             &id,
             "v",
@@ -616,22 +632,24 @@ async fn named(database: Database) {
             "a",
             &admitted,
             "c",
+            cost,
+            "b",
         ];
         let mut words = words.map(str::as_bytes).to_vec();
-        words.extend([&cost[..], b"b", &body]);
+        words.push(&body);
         refuse_error(redis.link.command(&words).await.unwrap()).unwrap();
     }
     service.drain_all().await;
     let mut connection = database.store.read().await.unwrap();
     let rules = WindowRules::default();
-    for (kind, id) in [
-        (Kind::Organization, "org"),
-        (Kind::Customer, "ada"),
-        (Kind::Scope, "tag:prod"),
+    for (kind, id, total) in [
+        (Kind::Organization, "org", 700),
+        (Kind::Customer, "ada", 700),
+        (Kind::Scope, "tag:prod", 400),
     ] {
         let ids = [id.to_owned()];
         let shown = spend::spent(&mut connection, kind, &ids, now_ms, &rules).await;
-        assert_eq!(shown.unwrap()[id].total.get(), 700, "{id}");
+        assert_eq!(shown.unwrap()[id].total.get(), total, "{id}");
     }
     // The end of the tag's window shows nothing spent in the next one.
     let ids = ["tag:prod".to_owned()];
@@ -643,19 +661,10 @@ async fn named(database: Database) {
     redis.words("FLUSHALL").await;
     service.publisher.watch_once().await.unwrap();
     for charged in &charged {
-        let ada = charged.id == RecordId::customer(&CustomerId::new("ada"));
-        // Of a window that is over nothing is left but the minute's requests.
-        let expected = if ada { 0 } else { 700 };
-        assert_eq!(
-            spent(&redis, &charged.id).await,
-            Some(expected),
-            "{}",
-            charged.id
-        );
-        let segments = redis.get(&redis_key::segments(P0, &charged.id)).await;
-        assert_eq!(
-            segments.map(|entries| entries[6..10].to_vec()),
-            Some(vec![0, 0, 0, 2])
-        );
+        let name = &charged.id;
+        assert_eq!(spent(&redis, name).await, Some(400), "{name}");
+        let segments = redis.get(&redis_key::segments(P0, name)).await.unwrap();
+        assert_eq!(segments[6..10], [0, 0, 0, 1], "{name}");
     }
+    assert_eq!(spent(&redis, &over.id).await, None, "its window is over");
 }

@@ -9,6 +9,7 @@
     reason = "a test stops where something is not as it has to be"
 )]
 
+mod every_scope;
 mod faults;
 mod gateway;
 mod hostile;
