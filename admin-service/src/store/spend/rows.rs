@@ -14,7 +14,7 @@ use super::parts::{AnyQuery, LONGEST, insert, padded};
 use crate::store::outbox::{placeholders, signed, unsigned};
 use crate::store::{StoreError, Tx};
 
-pub(super) const COLUMNS: [&str; 27] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "event_id",
     "version",
     "partition_no",
