@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod import;
 pub mod ledger;
 pub mod openapi;
 pub mod policy;

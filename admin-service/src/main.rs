@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::config::{Config, Environment, Options};
+use tollkeeper_admin::import;
 use tollkeeper_admin::serve::{self, Service};
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +26,17 @@ enum Command {
     Serve(Options),
     /// Compares the spend log, the sums, the totals and the counters in Redis; prints what differs, and fails if anything does.
     Reconcile(Options),
+    /// Brings users, teams, keys, budgets and what they have spent over from a database of LiteLLM: first dry, then with --apply.
+    ImportLitellm {
+        /// LiteLLM's database: postgres://…
+        #[arg(long, value_name = "DATABASE_URL")]
+        from: String,
+        /// Writes; without it the report says what would be.
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        options: Options,
+    },
 }
 
 #[tokio::main]
@@ -39,6 +51,11 @@ async fn main() -> ExitCode {
     let done = match program.command {
         Some(Command::Serve(options)) => run(&options).await,
         Some(Command::Reconcile(options)) => reconcile(&options).await,
+        Some(Command::ImportLitellm {
+            from,
+            apply,
+            options,
+        }) => import_litellm(&options, &from, apply).await,
         None => run(&program.options).await,
     };
     match done {
@@ -68,6 +85,16 @@ async fn run(options: &Options) -> Result<(), String> {
     tracing::info!("stopping");
     service.stop().await;
     Ok(())
+}
+
+async fn import_litellm(options: &Options, from: &str, apply: bool) -> Result<(), String> {
+    let config =
+        Config::load(options, Environment::of_process()).map_err(|error| error.to_string())?;
+    let report = import::litellm(&config, from, apply)
+        .await
+        .map_err(|error| error.to_string())?;
+    write!(std::io::stdout(), "{report}")
+        .map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
 async fn reconcile(options: &Options) -> Result<(), String> {

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod customers;
 pub mod global;
 pub mod health;
+pub(crate) mod imported;
 pub mod keys;
 pub mod models;
 pub mod organizations;

@@ -27,7 +27,7 @@ mod update;
 
 pub use block::{block, unblock};
 pub use delete::{DELETED, delete};
-pub(super) use fields::{all_texts, apply, limits, spend, unenforced, window};
+pub(super) use fields::{all_texts, apply, limits, refresh_at, spend, unenforced, window};
 pub use generate::generate;
 pub(super) use generate::{blank, blank_without_secret, insert_new};
 pub(super) use grant::{changed, limits_within, models_within, window_within};

@@ -45,6 +45,7 @@ pub use block::{block, unblock};
 pub use bulk_member_add::{BULK_ADDED, bulk_member_add};
 pub(super) use delete::delete_whole;
 pub use delete::{DELETED, delete};
+pub(super) use fields::apply;
 pub use info::{INFO, INFO_QUERY, info};
 pub use list::{LIST_QUERY, LISTED, PAGE, PAGE_QUERY, list, list_v2};
 pub use me::{OWN_MEMBERSHIP, me};

@@ -22,6 +22,7 @@ mod new;
 mod update;
 
 pub use delete::delete;
+pub(super) use fields::apply;
 pub use info::{INFO, INFO_QUERY, info};
 pub(super) use new::insert_new;
 pub use new::{CREATED, new};

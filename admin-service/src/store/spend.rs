@@ -10,7 +10,7 @@ use contract::money::NanoUsd;
 use contract::redis_key::Partition;
 use contract::usage::Usage;
 
-use super::outbox::Kind;
+use super::outbox::{self, Kind};
 use super::{StoreError, Tx, customers, tags};
 use crate::domain::budget_window::WindowRules;
 
@@ -372,4 +372,17 @@ pub fn is_about_data(error: &StoreError) -> bool {
         | StoreError::Full(_)
         | StoreError::Repeated => false,
     }
+}
+
+/// Scopes that begin with something spent, before anything was charged to them here: what an import brings.
+pub async fn begin_with(
+    tx: &mut Tx,
+    scopes: &BTreeMap<ScopeKey, ScopeState>,
+) -> Result<(), StoreError> {
+    scopes::write(tx, scopes).await?;
+    let sums = scopes.iter().map(|(scope, state)| {
+        let object = (scope.kind.as_str().to_owned(), scope.object_id.clone());
+        (object, outbox::signed(state.total.get()))
+    });
+    retention::without_rows(tx, &sums.collect()).await
 }

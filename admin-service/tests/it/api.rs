@@ -15,6 +15,7 @@ mod global;
 mod grants;
 mod health;
 mod idempotency;
+mod import;
 mod keys;
 mod keys_of_users;
 mod list;

@@ -82,7 +82,7 @@ pub(super) fn changes_temporary(body: &Body, before: &Object) -> Result<bool, Ap
 }
 
 /// When a key's record must be made anew.
-pub(super) fn refresh_at(key: &KeyRow, now_us: u64, rules: &WindowRules) -> Option<u64> {
+pub(in crate::routes) fn refresh_at(key: &KeyRow, now_us: u64, rules: &WindowRules) -> Option<u64> {
     let metadata = Value::Object(key.metadata.clone());
     let end = temporary_budget::expiry_us(&metadata).filter(|end| *end > now_us);
     let own = [key.limits.refresh_at(now_us, rules), end];

@@ -43,7 +43,7 @@ impl MemberLimits {
 }
 
 /// Puts everything that `body` says into `team`; what it does not say stays.
-pub(super) fn apply(
+pub(in crate::routes) fn apply(
     team: &mut TeamRow,
     mut body: Body,
     now_us: u64,

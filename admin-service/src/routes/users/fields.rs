@@ -11,7 +11,7 @@ use crate::store::row::Object;
 use crate::store::users::UserRow;
 
 /// Puts everything that `body` says into `user`; what it does not say stays.
-pub(super) fn apply(
+pub(in crate::routes) fn apply(
     user: &mut UserRow,
     mut body: Body,
     now_us: u64,
