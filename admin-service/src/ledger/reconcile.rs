@@ -29,6 +29,8 @@ const LEASE: &str = "reconcile";
 const EVERY: Duration = Duration::from_hours(24);
 /// The first time after a start, and the pause after a failure.
 const SOON: Duration = Duration::from_mins(10);
+/// After this a counter that differs is looked at again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Scopes of one look at Redis.
 const SCOPES: u32 = 500;
 /// Entries of the stream that a look takes into account; a longer stream is drained first.
@@ -99,7 +101,12 @@ impl Ledger {
                 partition,
                 after: after.clone(),
             };
-            let part = self.store.write(&look).await?.value;
+            let mut part = self.store.write(&look).await?.value;
+            if !part.differences.is_empty() {
+                // What was taken back a moment ago may still be on its way to Redis.
+                tokio::time::sleep(AGAIN).await;
+                part = self.store.write(&look).await?.value;
+            }
             all.extend(part.differences);
             match part.last {
                 Some(last) => after = Some(last),

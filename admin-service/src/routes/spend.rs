@@ -14,12 +14,14 @@ use crate::routes::answer::Answer;
 use crate::store::keys::token_of;
 use crate::store::spend::{Filter, log_rows, summary};
 
+mod calculate;
 mod lists;
 mod page;
 mod report;
 mod row;
 mod summary;
 
+pub use calculate::{COST, calculate};
 pub use lists::{KEYS, KEYS_QUERY, TAGS, TAGS_QUERY, USERS, USERS_QUERY, keys, tags, users};
 pub use page::{PAGE, PAGE_QUERY, REQUEST, SESSIONS, request, sessions, v2};
 pub(super) use report::by_entity;

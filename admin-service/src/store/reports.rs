@@ -117,6 +117,11 @@ impl Which {
         whole && self.api_keys.is_none()
     }
 
+    /// Whether it is about all requests of its days.
+    fn is_everything(&self) -> bool {
+        self.dimension == Dimension::User && self.over_keys() && self.model.is_none()
+    }
+
     /// Table, column of the entity, and conditions.
     fn source(&self, by_key: bool) -> (&'static str, &'static str, Conditions) {
         let mut conditions = Conditions::default();
@@ -226,7 +231,9 @@ pub async fn sums(
     by: &[By],
     most: Option<u32>,
 ) -> Result<Sums, StoreError> {
-    let (table, entity, mut conditions) = which.source(by.contains(&By::ApiKey));
+    // The sums over all keys are over all users too.
+    let of_users = which.dimension == Dimension::User && by.contains(&By::Entity);
+    let (table, entity, mut conditions) = which.source(of_users || by.contains(&By::ApiKey));
     let names = by.iter().map(|by| by.column(entity)).collect::<Vec<_>>();
     let group = match names.join(", ") {
         names if names.is_empty() => String::new(),

@@ -2,7 +2,7 @@
 
 use crate::openapi::schema::one;
 use crate::policy::Action as A;
-use crate::request::END_USERS;
+use crate::request::{CALCULATE, END_USERS};
 use crate::router::row::{Row, get, post};
 use crate::routes::{activity, global, spend};
 
@@ -20,6 +20,7 @@ fn spend_rows() -> Vec<Row> {
         get( A::SpendReports,  "/spend/keys",               "spend_key_fn",      spend::keys).query(spend::KEYS_QUERY).json(spend::KEYS),
         get( A::SpendReports,  "/spend/users",              "spend_user_fn",     spend::users).query(spend::USERS_QUERY).json(spend::USERS),
         get( A::SpendReports,  "/spend/tags",               "view_spend_tags",   spend::tags).query(spend::TAGS_QUERY).json(spend::TAGS),
+        post(A::SpendCalculate, "/spend/calculate",         "calculate_spend",   spend::calculate).body(CALCULATE).json(one(&spend::COST)),
         get( A::SpendReports,  "/key/spend/report",         "key_spend_report",  spend::key_report).query(spend::KEY_REPORT_QUERY).json(spend::REPORT),
         get( A::SpendReports,  "/user/spend/report",        "user_spend_report", spend::user_report).query(spend::USER_REPORT_QUERY).json(spend::REPORT),
         get( A::SpendReports,  "/team/spend/report",        "team_spend_report", spend::team_report).query(spend::TEAM_REPORT_QUERY).json(spend::REPORT),

@@ -60,9 +60,16 @@ fn used(usage: &Value) -> Usage {
     let audio_input = number("/prompt_tokens_details/audio_tokens");
     let reasoning = number("/completion_tokens_details/reasoning_tokens");
     let audio_output = number("/completion_tokens_details/audio_tokens");
-    let rest = |all: u64, parts: &[u64]| parts.iter().fold(all, |rest, part| rest.saturating_sub(*part));
+    let rest = |all: u64, parts: &[u64]| {
+        parts
+            .iter()
+            .fold(all, |rest, part| rest.saturating_sub(*part))
+    };
     Usage {
-        input: rest(number("/prompt_tokens"), &[cache_read, cache_write, audio_input]),
+        input: rest(
+            number("/prompt_tokens"),
+            &[cache_read, cache_write, audio_input],
+        ),
         output: rest(number("/completion_tokens"), &[reasoning, audio_output]),
         cache_read,
         cache_write,
@@ -77,9 +84,9 @@ fn used(usage: &Value) -> Usage {
 /// a message four, and the answer's beginning three.
 fn input_tokens(messages: &Value) -> u64 {
     let messages = messages.as_array().map_or(&[][..], Vec::as_slice);
-    let each = messages
-        .iter()
-        .map(|message| text_tokens(message.get("content").unwrap_or(&Value::Null)).saturating_add(4));
+    let each = messages.iter().map(|message| {
+        text_tokens(message.get("content").unwrap_or(&Value::Null)).saturating_add(4)
+    });
     each.fold(3, u64::saturating_add)
 }
 
@@ -87,7 +94,9 @@ fn text_tokens(content: &Value) -> u64 {
     match content {
         Value::String(text) => {
             let words = text.split(|letter: char| !letter.is_alphanumeric());
-            let words = words.map(|word| word.chars().count().div_ceil(6)).sum::<usize>();
+            let words = words
+                .map(|word| word.chars().count().div_ceil(6))
+                .sum::<usize>();
             let signs = text
                 .chars()
                 .filter(|letter| !letter.is_alphanumeric() && !letter.is_whitespace());
@@ -110,7 +119,8 @@ mod tests {
     fn a_short_message_is_a_few_tokens() {
         let messages = json!([{"role": "user", "content": "hello"}]);
         assert_eq!(input_tokens(&messages), 8);
-        let parts = json!([{"role": "user", "content": [{"type": "text", "text": "hello, world!"}]}]);
+        let parts =
+            json!([{"role": "user", "content": [{"type": "text", "text": "hello, world!"}]}]);
         assert_eq!(input_tokens(&parts), 11);
         assert_eq!(input_tokens(&json!([])), 3);
     }
@@ -123,6 +133,9 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 20},
         }));
         assert_eq!((usage.input, usage.cache_read, usage.output), (50, 40, 30));
-        assert_eq!((usage.prompt_tokens(), usage.completion_tokens()), (100, 50));
+        assert_eq!(
+            (usage.prompt_tokens(), usage.completion_tokens()),
+            (100, 50)
+        );
     }
 }

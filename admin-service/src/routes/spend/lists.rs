@@ -1,7 +1,5 @@
 //! Keys, users and tags by what they spent.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
@@ -57,10 +55,7 @@ pub async fn keys(
     let mut rows = match (&by.caller.user_id, by.is_admin()) {
         (_, true) => {
             let ids = spenders(&mut connection, Kind::Key, most).await?;
-            let mut rows = keys::of_ids(&mut connection, &ids).await?;
-            let rank = ranks(&ids);
-            rows.sort_by_key(|key| rank.get(key.key_id.as_str()).copied());
-            rows
+            keys::of_ids(&mut connection, &ids).await?
         }
         (Some(user), false) => keys::of_owner(&mut connection, Owner::User(user)).await?,
         (None, false) => Vec::new(),
@@ -93,11 +88,6 @@ async fn unspent(app: &App, there: &[KeyRow], count: usize) -> Result<Vec<KeyRow
         .into_iter()
         .filter(|key| there.iter().all(|known| known.key_id != key.key_id));
     Ok(others.take(count).collect())
-}
-
-fn ranks(ids: &[String]) -> BTreeMap<&str, usize> {
-    let ranked = ids.iter().enumerate();
-    ranked.map(|(at, id)| (id.as_str(), at)).collect()
 }
 
 /// `GET /spend/users`: one user, or those who spent most; themselves for who is no admin.

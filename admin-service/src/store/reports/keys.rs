@@ -25,7 +25,7 @@ pub async fn top_keys(
     which: &Which,
     most: u32,
 ) -> Result<Vec<String>, StoreError> {
-    if which.dimension == Dimension::User && which.over_keys() && which.model.is_none() {
+    if which.is_everything() {
         let keys = heaviest_keys(connection, &which.days, most).await?;
         return Ok(keys.into_iter().map(|key| key.api_key).collect());
     }
@@ -38,10 +38,7 @@ pub async fn top_keys(
 
 /// How many keys have sums among these.
 pub async fn count_keys(connection: &mut AnyConnection, which: &Which) -> Result<u64, StoreError> {
-    let (statement, conditions) = if which.dimension == Dimension::User
-        && which.reach == Reach::All
-        && which.api_keys.is_none()
-    {
+    let (statement, conditions) = if which.is_everything() {
         // Every key is counted once here, and only the last of its days is known: exact for periods that end today.
         let mut conditions = Conditions::default();
         let first = conditions.text(&which.days.first);

@@ -71,6 +71,10 @@ async fn parts(database: Database) {
         keys.keys().collect::<Vec<_>>(),
         [text(&world.shared, "token")]
     );
+    let of_model = format!("/user/daily/activity/aggregated?{DAYS}&model=mini");
+    let of_model = world.api.master().get(&of_model).await.ok();
+    assert_eq!(of_model["metadata"]["total_api_keys"], 1);
+    assert_eq!(of_model["metadata"]["total_api_requests"], 1);
 }
 
 on_both!(pages_add_up_to_the_whole, pages);

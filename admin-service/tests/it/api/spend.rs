@@ -1,5 +1,6 @@
 //! The spend log, its pages, and what keys, users and tags spent.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tollkeeper_admin::clock::Clock;
 
@@ -350,6 +351,13 @@ async fn reports(database: Database) {
         }])
     );
     assert_eq!(world.ada.get(&report).await.ok(), found);
+    let all = master.get(&format!("/user/spend/report?{DAYS}")).await.ok();
+    let users = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| text(user, "user_id"));
+    assert_eq!(users.collect::<Vec<_>>(), [&world.bob_id, &world.ada_id]);
     assert_eq!(
         world.bob.get(&report).await.refused(),
         detail(
@@ -386,4 +394,46 @@ async fn reports(database: Database) {
             "Please provide start_date and end_date"
         )
     );
+}
+
+on_both!(a_cost_is_calculated_from_messages_or_from_usage, calculated);
+async fn calculated(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let calculate = |body: Value| {
+        let master = master.clone();
+        async move { master.post("/spend/calculate", body).await }
+    };
+    let hello = json!([{"role": "user", "content": "hello"}]);
+    assert_eq!(
+        calculate(json!({"model": "gpt-4o", "messages": hello}))
+            .await
+            .ok(),
+        json!({"cost": number("0.00002")})
+    );
+    let usage = json!({
+        "prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400},
+    });
+    let response = json!({"model": "gpt-4o", "usage": usage});
+    // 600 × 2.5 µ$ + 400 × 1.25 µ$ + 100 × 10 µ$.
+    assert_eq!(
+        calculate(json!({"completion_response": response}))
+            .await
+            .ok(),
+        json!({"cost": number("0.003")})
+    );
+    let said = "Bad Request - messages must be provided if 'model' is provided";
+    assert_eq!(
+        calculate(json!({"model": "zzzz"})).await.refused(),
+        error(400, "invalid_request_error", None, said)
+    );
+    let unknown = json!({"model": "zzzz", "messages": hello});
+    assert_eq!(calculate(unknown).await.refused().0, 400);
+    assert_eq!(calculate(json!({})).await.refused().0, 400);
+    let user = api.person("internal_user").await.client;
+    let asked = json!({"model": "gpt-4o", "messages": hello}).to_string();
+    let told = user
+        .call(Method::POST, "/spend/calculate", Some(&asked))
+        .await;
+    assert_eq!(told.ok(), json!({"cost": number("0.00002")}));
 }
