@@ -17,10 +17,11 @@ mod query;
 mod types;
 
 pub use fields::{
-    BUDGET, BUDGET_ID, BUDGET_IDS, CALCULATE, END_USERS, GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER,
-    MEMBER_ADD, MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL, NEW_TEAM, NEW_USER, TAG, TAG_NAME,
-    TAG_NAMES, TEAM_IDS, UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_TEAM,
-    UPDATE_USER, USER_IDS, USER_ROLE,
+    BUDGET, BUDGET_ID, BUDGET_IDS, BULK_UPDATE_KEYS, CALCULATE, END_USERS, GENERATE_KEY, KEY_NAME,
+    KEY_NAMES, KEYS_ASKED, MEMBER, MEMBER_ADD, MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL,
+    NEW_TEAM, NEW_USER, REGENERATE_KEY, RESET_SPEND, TAG, TAG_NAME, TAG_NAMES, TEAM_IDS,
+    UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_TEAM, UPDATE_USER, USER_IDS,
+    USER_ROLE,
 };
 pub use query::{Param, Query};
 pub use types::{Field, Type};
@@ -63,6 +64,14 @@ impl Problem {
             loc: vec![Step::Name("body".into())],
             msg: msg.into(),
         }
+    }
+
+    /// The problem of an item's field: `field` of the body, then the item, then where it was.
+    #[must_use]
+    pub fn inside(mut self, field: &str, item: usize) -> Self {
+        let path = [Step::Name(field.into()), Step::Index(item)];
+        self.loc.splice(1..1, path);
+        self
     }
 
     /// As it is sent.
@@ -184,6 +193,11 @@ impl Body {
     /// Fields filled in from a configuration where the request says nothing.
     pub fn fill(&mut self, name: &str, value: Value) {
         self.fields.entry(name.to_owned()).or_insert(value);
+    }
+
+    /// Whether the request says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// Replaces a field.

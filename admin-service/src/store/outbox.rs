@@ -32,6 +32,8 @@ pub enum Kind {
     Customer,
     /// Models, prices or settings; the object is free.
     Catalogue,
+    /// What was taken back of what was spent; the object is partition and number of the correction.
+    Correction,
 }
 
 impl Kind {
@@ -45,10 +47,11 @@ impl Kind {
             Self::Organization => "organization",
             Self::Customer => "customer",
             Self::Catalogue => "catalogue",
+            Self::Correction => "correction",
         }
     }
 
-    fn parse(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
         [
             Self::Key,
             Self::User,
@@ -57,6 +60,7 @@ impl Kind {
             Self::Organization,
             Self::Customer,
             Self::Catalogue,
+            Self::Correction,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)

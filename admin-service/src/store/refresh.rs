@@ -208,7 +208,8 @@ impl Change for Refresh<'_> {
                     | Kind::Team
                     | Kind::Organization
                     | Kind::Customer
-                    | Kind::Catalogue => first,
+                    | Kind::Catalogue
+                    | Kind::Correction => first,
                 };
                 tx.publish(self.kind, &object, rev).await?;
             }

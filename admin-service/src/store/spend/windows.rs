@@ -132,7 +132,7 @@ async fn select(
                 objects.to_vec(),
             )
         }
-        Kind::Customer | Kind::Catalogue => return Ok(Vec::new()),
+        Kind::Customer | Kind::Catalogue | Kind::Correction => return Ok(Vec::new()),
     };
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for value in values {
