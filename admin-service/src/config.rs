@@ -16,11 +16,13 @@ use crate::settings::FileSettings;
 
 mod environment;
 mod known;
+mod rotation;
 mod section;
 mod settings;
 mod source;
 
 pub use environment::Environment;
+pub use rotation::RotationSettings;
 pub(crate) use section::Section;
 pub use source::FileSource;
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// Where the file is, to be read again when it changes.
     pub source: Option<FileSource>,
+    /// How the service replaces keys' values by itself.
+    pub rotation: RotationSettings,
     /// `litellm_key_header_name`: the one header in which keys are looked for.
     pub key_header: Option<String>,
     /// Sentences for the start-up log.

@@ -52,6 +52,27 @@ impl From<Problem> for ApiError {
     }
 }
 
+impl ApiError {
+    /// The sentence for whoever asked for several things at once; the error itself where it is none of theirs.
+    pub fn reason(self) -> Result<String, Self> {
+        match self {
+            Self::Refused(refusal) => Ok(match refusal.wire().shape {
+                Shape::Error { message, .. } | Shape::Detail(Value::String(message)) => message,
+                Shape::Detail(Value::Object(detail)) => match detail.get("error") {
+                    Some(Value::String(message)) => message.clone(),
+                    _ => Value::Object(detail).to_string(),
+                },
+                Shape::Detail(other) => other.to_string(),
+            }),
+            Self::Invalid(problems) => {
+                let all = problems.iter().map(|problem| problem.msg.as_str());
+                Ok(all.collect::<Vec<_>>().join("; "))
+            }
+            other @ (Self::Store(_) | Self::Broken(_)) => Err(other),
+        }
+    }
+}
+
 impl Passing for ApiError {
     fn is_passing(&self) -> bool {
         match self {

@@ -21,6 +21,7 @@ use crate::settings::Live;
 use crate::store::{Store, StoreError};
 
 mod catalogue;
+mod correct;
 mod health;
 mod link;
 mod lock;

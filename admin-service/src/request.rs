@@ -19,9 +19,7 @@ mod types;
 pub use fields::organizations::*;
 pub use fields::teams::*;
 pub use fields::{
-    BUDGET, BUDGET_ID, BUDGET_IDS, CALCULATE, END_USERS, GENERATE_KEY, KEY_NAME, KEY_NAMES,
-    MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL, NEW_USER, TAG, TAG_NAME, TAG_NAMES,
-    UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_USER, USER_IDS, USER_ROLE,
+    BUDGET, BUDGET_ID, BUDGET_IDS, BULK_UPDATE_KEYS, CALCULATE, END_USERS, GENERATE_KEY, KEYS_ASKED, KEY_NAME, KEY_NAMES, MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL, NEW_USER, REGENERATE_KEY, RESET_SPEND, TAG, TAG_NAME, TAG_NAMES, UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_USER, USER_IDS, USER_ROLE,
 };
 pub use query::{Param, Query};
 pub use types::{Field, Type};
@@ -64,6 +62,14 @@ impl Problem {
             loc: vec![Step::Name("body".into())],
             msg: msg.into(),
         }
+    }
+
+    /// The problem of an item's field: `field` of the body, then the item, then where it was.
+    #[must_use]
+    pub fn inside(mut self, field: &str, item: usize) -> Self {
+        let path = [Step::Name(field.into()), Step::Index(item)];
+        self.loc.splice(1..1, path);
+        self
     }
 
     /// As it is sent.
@@ -185,6 +191,11 @@ impl Body {
     /// Fields filled in from a configuration where the request says nothing.
     pub fn fill(&mut self, name: &str, value: Value) {
         self.fields.entry(name.to_owned()).or_insert(value);
+    }
+
+    /// Whether the request says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// Replaces a field.

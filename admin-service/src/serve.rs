@@ -22,6 +22,7 @@ use crate::ledger::{Ledger, Retention};
 use crate::publish::{Health, Link, LinkError, Publisher};
 use crate::router::router;
 use crate::settings::Live;
+use crate::store::keys::Rotator;
 use crate::store::spend::Difference;
 use crate::store::{Store, StoreError, keys, refresh};
 
@@ -240,6 +241,11 @@ fn tasks(
         health: app.health.clone(),
         holder: holder.clone(),
     };
+    let rotator = Rotator {
+        store: app.store.clone(),
+        settings: config.rotation,
+        holder: holder.clone(),
+    };
     let retention = Retention {
         store: app.store.clone(),
         settings: app.live.clone(),
@@ -257,6 +263,10 @@ fn tasks(
     tasks.spawn(async move { ledger.run(stop_ledger).await });
     tasks.spawn(async move { retention.run(stop_retention).await });
     tasks.spawn(async move { Box::pin(comparing.watch_agreement(stop_comparing)).await });
+    if config.rotation.enabled {
+        let stop_rotator = stop.subscribe();
+        tasks.spawn(async move { rotator.run(stop_rotator).await });
+    }
     tasks.spawn(async move { refresh::run(&store, &live, stop_upkeep).await });
     tasks.spawn(async move {
         follower

@@ -24,9 +24,11 @@ use crate::store::settings::{self as rows, Rows};
 use crate::store::{Store, StoreError};
 
 mod budgets;
+mod keys;
 mod read;
 
 pub use budgets::{CustomerDefault, ProxyBudget};
+pub use keys::{KeyGeneration, KeyMakers, SelfServeBudgets};
 pub(crate) use read::take;
 pub use read::{KeyBounds, KeyDefaults, Retention, TeamDefaults, UiAccess, UserDefaults};
 
@@ -50,6 +52,10 @@ pub struct Settings {
     pub key_defaults: KeyDefaults,
     /// `upperbound_key_generate_params`.
     pub key_bounds: KeyBounds,
+    /// `key_generation_settings`.
+    pub key_generation: KeyGeneration,
+    /// `self_serve_budget_policy`.
+    pub self_serve_budgets: SelfServeBudgets,
     /// `default_internal_user_params`, `max_internal_user_budget`, `internal_user_budget_duration`.
     pub user_defaults: UserDefaults,
     /// `default_team_params`.

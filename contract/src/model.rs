@@ -4,6 +4,7 @@
 //! It keeps each admission by itself, so it can also tell the true rate window, which no segment rule enters: see [`Model::true_window`].
 
 mod admit;
+mod correct;
 mod lease;
 mod rate_window;
 mod restore;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod argv;
+mod correct;
 mod put;
 mod release;
 mod renew;
@@ -16,6 +17,7 @@ mod source;
 mod sweep;
 
 pub use admit::{Admit, AdmitAnswer, Remaining};
+pub use correct::{CORRECTIONS, Correct, CorrectAnswer};
 pub use put::{Open, Put};
 pub use release::{Release, ReleaseAnswer};
 pub use renew::{Renew, RenewAnswer, Renewal};

@@ -157,6 +157,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether there is nothing (left) in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     /// Names the keys that nobody took.
     pub(crate) fn finish(self, known: &[&str], warnings: &mut Vec<String>) {
         for key in self.map.keys() {

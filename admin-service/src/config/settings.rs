@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value};
 
 use super::section::Section;
-use super::{Config, ConfigError, Environment, Options, known, master_key};
+use super::{Config, ConfigError, Environment, Options, known, master_key, rotation};
 use crate::catalogue::Alias;
 use crate::secrets::Secrets;
 use crate::settings::{self, FileSettings};
@@ -107,6 +107,7 @@ pub(super) fn read(
         model_aliases,
         file,
         source: None,
+        rotation: rotation::read(environment)?,
         key_header,
         warnings,
     })

@@ -123,6 +123,39 @@ impl FurtherLimits {
         self
     }
 
+    /// The first field in which these leave more than `own`: a window or a limit of a model that `own` has, and these lack or exceed.
+    pub fn beyond(&self, own: &Self) -> Option<&'static str> {
+        let more = |asked: Option<u64>, own: Option<u64>| {
+            own.is_some_and(|own| asked.is_none_or(|asked| asked > own))
+        };
+        let kept = |(duration, max): (&String, &NanoUsd)| {
+            let asked = self.windows.get(duration);
+            asked.is_some_and(|asked| asked <= max)
+        };
+        if !own.windows.iter().all(kept) {
+            return Some(WINDOWS);
+        }
+        let nothing = OfModel::default();
+        for (model, own) in &own.models {
+            let asked = self.models.get(model).unwrap_or(&nothing);
+            if more(asked.rpm, own.rpm) {
+                return Some(MODEL_RPM);
+            }
+            if more(asked.tpm, own.tpm) {
+                return Some(MODEL_TPM);
+            }
+            let Some((most, window)) = &own.budget else {
+                continue;
+            };
+            // The same amount in another window may be more.
+            let asked = asked.budget.as_ref();
+            if asked.is_none_or(|(max, asked)| max > most || asked != window) {
+                return Some(MODEL_BUDGETS);
+            }
+        }
+        None
+    }
+
     /// Puts them into `limits`; windows that count from a day count from that of `anchor_us`.
     pub fn put(self, limits: &mut Limits, anchor_us: u64, now_us: u64, rules: &WindowRules) {
         let window = |duration: Option<&str>| {
@@ -310,6 +343,27 @@ mod tests {
             panic!()
         };
         FurtherLimits::read(&[&extra])
+    }
+
+    #[test]
+    fn what_another_lacks_or_exceeds_is_beyond_it() {
+        let beyond = |asked: Value, own: Value| read(asked).unwrap().beyond(&read(own).unwrap());
+        let day =
+            |max: f64| json!({"budget_limits": [{"budget_duration": "1d", "max_budget": max}]});
+        assert_eq!(beyond(day(1.0), day(1.0)), None);
+        assert_eq!(beyond(day(1.0), json!({})), None);
+        assert_eq!(beyond(day(1.1), day(1.0)), Some(WINDOWS));
+        assert_eq!(beyond(json!({}), day(1.0)), Some(WINDOWS));
+        let rates = |rpm: u64| json!({"model_rpm_limit": {"a": rpm}});
+        assert_eq!(beyond(rates(2), rates(3)), None);
+        assert_eq!(beyond(rates(4), rates(3)), Some(MODEL_RPM));
+        assert_eq!(
+            beyond(json!({"model_tpm_limit": {"b": 1}}), rates(3)),
+            Some(MODEL_RPM)
+        );
+        let budget = |window: &str| json!({"model_max_budget": {"a": {"budget_limit": 1, "time_period": window}}});
+        assert_eq!(beyond(budget("1d"), budget("1d")), None);
+        assert_eq!(beyond(budget("1h"), budget("1d")), Some(MODEL_BUDGETS));
     }
 
     fn limits(extra: Value) -> Limits {

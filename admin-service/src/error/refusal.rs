@@ -84,6 +84,53 @@ pub enum Refusal {
     NotYourKeyInfo(&'static str),
     /// The key is not the caller's to delete.
     NotYourKeyToDelete,
+    /// The key is not the caller's to give another value.
+    NotYourKeyToRegenerate,
+    /// `/key/regenerate` that names no key.
+    NoKeyToRegenerate,
+    /// The master key is no key of the database.
+    MasterKeyIsConfigured,
+    /// `grace_period`.
+    BadGracePeriod(String),
+    /// `rotation_interval`.
+    BadRotationInterval(String),
+    /// `/key/bulk_update` by somebody who is no admin.
+    BulkUpdateIsForAdmins,
+    /// `/key/bulk_update` of nothing.
+    NoKeysToUpdate,
+    /// More keys in one request than are taken.
+    TooManyKeys(usize),
+    /// `/v2/key/info` of nothing.
+    NoKeysAsked,
+    /// `reset_to` below zero.
+    ResetBelowZero,
+    /// `reset_to` above what was spent.
+    ResetAboveSpend {
+        /// What was asked.
+        asked: String,
+        /// What was spent.
+        spent: String,
+    },
+    /// A service account without team.
+    ServiceAccountWithoutTeam,
+    /// The role may not make keys without team.
+    PersonalKeysRestricted {
+        /// The roles that may.
+        allowed: Vec<String>,
+        /// The caller's.
+        role: &'static str,
+    },
+    /// The role in the team may not make keys of it.
+    TeamRoleMayNotMakeKeys {
+        /// The roles that may.
+        allowed: Vec<String>,
+        /// The caller's.
+        role: String,
+    },
+    /// `key_generation_settings` requires this field.
+    RequiredParam(String),
+    /// More budget than `self_serve_budget_policy` leaves to an owner.
+    SelfServeBudget(&'static str),
     /// Somebody else's keys.
     NotYourKeys,
     /// A key without user has no list.

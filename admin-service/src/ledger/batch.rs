@@ -218,9 +218,10 @@ fn entities(row: &SpendRow) -> impl Iterator<Item = (Dimension, &str)> {
 }
 
 fn exchange(sum: NanoUsd, old: NanoUsd, new: NanoUsd) -> NanoUsd {
-    sum.saturating_sub(old)
-        .checked_add(new)
+    // Added before it is taken off, as the scripts do: a sum that was set back since may be below what was charged before.
+    sum.checked_add(new)
         .unwrap_or(NanoUsd::MAX)
+        .saturating_sub(old)
 }
 
 fn window_name(scope: &ScopeKey) -> String {

@@ -30,8 +30,16 @@ policy! {
     //                                    admin viewer user  u.viewer none   team admin, team member, organization admin
     /// Makes a key.
     KeyGenerate: Writes, MANAGE,         [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    /// Makes a key of a team that belongs to no user.
+    KeyServiceAccount: Writes, MANAGE,   [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Changes a key.
     KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    /// Changes several keys.
+    KeyBulkUpdate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Gives a key another value.
+    KeyRegenerate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    /// Sets back what a key has spent.
+    KeyResetSpend: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, NONE, OWNS];
     /// Deletes keys.
     KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Blocks a key.
@@ -40,8 +48,14 @@ policy! {
     KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Reads a key.
     KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, OWNS];
+    /// Reads several keys.
+    KeyInfoV2, MANAGE_INFO,              [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
     /// Lists keys.
     KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    /// Lists aliases.
+    KeyAliases, MANAGE,                  [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    /// Asks whether the key that asks works.
+    KeyHealth, MANAGE_INFO,              [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 
     /// Makes a user.
     UserNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];

@@ -100,6 +100,10 @@ impl Publisher {
                             tracing::error!(%error, object = entry.object_id, "an object cannot be published");
                             continue;
                         }
+                        Err(PublishError::Closed(why)) => {
+                            tracing::debug!(why, object = entry.object_id, "a change waits");
+                            continue;
+                        }
                         Err(error) => return Err(error),
                     };
                 }
@@ -123,6 +127,9 @@ impl Publisher {
         if kind == Kind::Catalogue {
             self.publish_catalogue().await?;
             return Ok(());
+        }
+        if kind == Kind::Correction {
+            return self.correct(object_id).await;
         }
         let settings = self.settings.now();
         let view = self.view(&settings);

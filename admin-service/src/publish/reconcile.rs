@@ -73,6 +73,7 @@ impl Publisher {
         let tombstones = self.put_tombstones(&mut known).await?;
         self.resolve_unknown(&known).await?;
         self.drop_tombstones(tombstones).await?;
+        self.drop_former().await?;
         self.health.update(|report| report.reconciles += 1);
         Ok(())
     }

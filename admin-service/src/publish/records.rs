@@ -15,6 +15,8 @@ use crate::store::publish_view::{Published, PublishedKey, PublishedRecord};
 /// A hash tag: what one `Put` may write together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tag {
+    /// Index entries of former values. Before their key's record: whoever sees the record change reads the entry again, and must find its end.
+    Former(Partition),
     /// Records. Before indexes: an entry never leads to a record that is not there yet.
     Partition(Partition),
     /// Index entries, models, settings.
@@ -72,6 +74,12 @@ impl Values {
     }
 
     fn key(&mut self, key: &PublishedKey, partitions: u16) -> Result<(), PublishError> {
+        for former in &key.former {
+            let slot = index_slot(&former.hash, partitions);
+            let name = redis_key::index(slot, &former.hash);
+            let entry = key.former_entry(former, partitions);
+            self.add(Tag::Former(slot), name, key.rev, &entry)?;
+        }
         let home = partition_of(&key.home, partitions);
         let name = redis_key::record(home, &key.id);
         self.add(Tag::Partition(home), name, key.rev, &key.record)?;
@@ -123,10 +131,8 @@ pub(crate) fn record_id(kind: Kind, object_id: &str) -> Result<RecordId, StoreEr
         Kind::Organization => RecordId::organization(&OrganizationId::new(object_id)),
         Kind::Customer => RecordId::customer(&CustomerId::new(object_id)),
         Kind::Scope => RecordId::of_name(object_id),
-        Kind::Catalogue => {
-            return Err(StoreError::Corrupt(format!(
-                "a scope of the catalogue: {object_id:?}"
-            )));
+        Kind::Catalogue | Kind::Correction => {
+            return Err(StoreError::Corrupt(format!("no scope: {object_id:?}")));
         }
     })
 }

@@ -5,12 +5,14 @@ use contract::id::Rev;
 use contract::records::{IndexEntry, Record, Versioned};
 use contract::redis_key;
 use contract::resp::Reply;
+use contract::virtual_key::KeyHash;
 
 use super::link::{LinkError, refuse_error};
 use super::reconcile::Known;
 use super::records::{Tag, Values, object_of, revision};
 use super::{PublishError, Publisher};
 use crate::store::customers;
+use crate::store::keys::former;
 use crate::store::outbox::Kind;
 use crate::store::publish_state::{Raise, forget_tombstone};
 use crate::store::publish_view::{After, Published};
@@ -135,12 +137,14 @@ impl Publisher {
         };
         let mut values = Values::default();
         values.object(object, self.partitions)?;
-        // The entry goes before the record: an entry without record would be refused as not ready.
-        let keys = values
+        // Entries go before the record: an entry without record would be refused as not ready.
+        let (records, entries): (Vec<_>, Vec<_>) = values
             .0
-            .into_values()
-            .rev()
-            .flatten()
+            .into_iter()
+            .partition(|(tag, _)| matches!(tag, Tag::Partition(_)));
+        let values = entries.into_iter().chain(records);
+        let keys = values
+            .flat_map(|(_, values)| values)
             .map(|(name, _)| name)
             .collect();
         Ok(Some(Grave {
@@ -149,6 +153,31 @@ impl Publisher {
             rev,
             keys,
         }))
+    }
+
+    /// Has Redis forget former values that ended long ago.
+    pub(super) async fn drop_former(&self) -> Result<(), PublishError> {
+        let old = self.store.clock().now_us().saturating_sub(TOMBSTONE_US);
+        loop {
+            let over = former::over(&self.store, old, PAGE).await?;
+            if over.is_empty() {
+                return Ok(());
+            }
+            let names = over.iter().map(|hash| self.entry_name(hash));
+            let names = names.collect::<Vec<_>>();
+            let deletions = names
+                .iter()
+                .map(|name| vec![&b"DEL"[..], name.as_bytes()])
+                .collect::<Vec<_>>();
+            for reply in self.link.commands(&deletions).await? {
+                refuse_error(reply)?;
+            }
+            former::unlist(&self.store, &over).await?;
+        }
+    }
+
+    fn entry_name(&self, hash: &KeyHash) -> String {
+        redis_key::index(redis_key::index_slot(hash, self.partitions), hash)
     }
 
     /// Forgets tombstones in Redis, then in the database.
@@ -284,7 +313,7 @@ impl Publisher {
         self.put(&values).await
     }
 
-    /// An index entry that the database does not have: it goes if its key is gone.
+    /// An index entry that the database does not have: it goes if its key is gone, or has another value.
     async fn resolve_entry(&self, key: &str) -> Result<(), PublishError> {
         let stored = refuse_error(self.link.command(&[b"GET", key.as_bytes()]).await?)?;
         let Reply::Bulk(Some(bytes)) = stored else {
@@ -299,12 +328,16 @@ impl Publisher {
         let Some((kind, object_id)) = object_of(id.as_str()) else {
             return Ok(());
         };
-        if self
-            .view(&self.settings.now())
-            .object(kind, &object_id)
-            .await?
-            .is_none()
-        {
+        let settings = self.settings.now();
+        let leads_right = match self.view(&settings).object(kind, &object_id).await? {
+            Some(Published::Key(object)) => {
+                let former = object.former.iter().map(|former| &former.hash);
+                let mut hashes = former.chain([&object.hash]);
+                hashes.any(|hash| self.entry_name(hash) == key)
+            }
+            found => found.is_some(),
+        };
+        if !leads_right {
             self.remove_all_below(&[key.to_owned()], entry.rev.next(0))
                 .await?;
         }

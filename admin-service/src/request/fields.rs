@@ -8,6 +8,7 @@ pub use spend::{CALCULATE, END_USERS};
 
 mod budgets;
 mod customers;
+mod keys;
 mod models;
 pub(super) mod organizations;
 mod tags;
@@ -15,6 +16,7 @@ pub(super) mod teams;
 
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
 pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
+pub use keys::{BULK_UPDATE_KEYS, KEYS_ASKED, REGENERATE_KEY, RESET_SPEND};
 pub use models::{MODEL_ID, NEW_GROUP, NEW_MODEL, UPDATE_GROUP, UPDATE_MODEL};
 pub use tags::{TAG, TAG_NAME, TAG_NAMES};
 

@@ -5,9 +5,7 @@ use super::row::{Row, get, patch, post};
 use crate::openapi::schema::{TEXT, WHOLE, one};
 use crate::policy::Action as A;
 use crate::request::{
-    BULK_MEMBER_ADD, GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, MEMBER_DELETE, MEMBER_UPDATE,
-    NEW_TEAM, NEW_USER, PATCH_TEAM, TEAM_ID, TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY,
-    UPDATE_TEAM, UPDATE_USER, USER_IDS,
+    BULK_MEMBER_ADD, BULK_UPDATE_KEYS, GENERATE_KEY, KEYS_ASKED, KEY_NAME, KEY_NAMES, MEMBER_ADD, MEMBER_DELETE, MEMBER_UPDATE, NEW_TEAM, NEW_USER, PATCH_TEAM, REGENERATE_KEY, RESET_SPEND, TEAM_ID, TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY, UPDATE_TEAM, UPDATE_USER, USER_IDS,
 };
 use crate::routes::{health, keys, teams, users};
 
@@ -41,12 +39,20 @@ pub fn rows() -> Vec<Row> {
 fn keys() -> Vec<Row> {
     vec![
         post(A::KeyGenerate,   "/key/generate",             "generate_key_fn",   keys::generate).body(GENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
+        post(A::KeyServiceAccount, "/key/service-account/generate", "generate_service_account_key_fn", keys::service_account).body(GENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
         post(A::KeyUpdate,     "/key/update",               "update_key_fn",     keys::update).body(UPDATE_KEY).also(&[404]).json(one(&keys::UPDATED)),
+        post(A::KeyBulkUpdate, "/key/bulk_update",          "bulk_update_keys",  keys::bulk_update).body(BULK_UPDATE_KEYS).json(one(&keys::BULK_UPDATED)),
+        post(A::KeyRegenerate, "/key/regenerate",           "regenerate_key_fn", keys::regenerate).query(keys::REGENERATE_QUERY).body(REGENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
+        post(A::KeyRegenerate, "/key/{key}/regenerate",     "regenerate_key_fn", keys::regenerate_named).body(REGENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
+        post(A::KeyResetSpend, "/key/{key}/reset_spend",    "reset_key_spend_fn", keys::reset_spend).body(RESET_SPEND).also(&[404]).json(one(&keys::RESET)),
         post(A::KeyDelete,     "/key/delete",               "delete_key_fn",     keys::delete).body(KEY_NAMES).also(&[404]).json(one(&keys::DELETED)),
         post(A::KeyBlock,      "/key/block",                "block_key",         keys::block).body(KEY_NAME).also(&[404]).json(one(&keys::KEY)),
         post(A::KeyUnblock,    "/key/unblock",              "unblock_key",       keys::unblock).body(KEY_NAME).also(&[404]).json(one(&keys::KEY)),
         get( A::KeyInfo,       "/key/info",                 "info_key_fn",       keys::info).query(keys::INFO_QUERY).also(&[404]).json(one(&keys::INFO)),
+        post(A::KeyInfoV2,     "/v2/key/info",              "info_key_fn_v2",    keys::info_v2).body(KEYS_ASKED).json(one(&keys::INFO_V2)),
         get( A::KeyList,       "/key/list",                 "list_keys",         keys::list).query(keys::LIST_QUERY).json(one(&keys::LISTED)),
+        get( A::KeyAliases,    "/key/aliases",              "key_aliases",       keys::aliases).query(keys::ALIASES_QUERY).json(one(&keys::ALIASES)),
+        post(A::KeyHealth,     "/key/health",               "key_health",        keys::health).json(one(&keys::HEALTH)),
     ]
 }
 

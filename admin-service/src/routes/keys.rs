@@ -13,28 +13,39 @@ use crate::store::keys::KeyRow;
 use crate::store::outbox::Kind;
 use crate::store::spend::{Spent, spent};
 
+mod aliases;
 mod block;
 mod bounds;
+mod change;
 mod delete;
 mod fields;
 mod generate;
 mod grant;
+mod health;
 mod info;
 mod list;
 mod ownership;
+mod regenerate;
+mod reset_spend;
+mod rotates;
 pub(super) mod shape;
 mod update;
+mod who_may;
 
+pub use aliases::{ALIASES, ALIASES_QUERY, aliases};
 pub use block::{block, unblock};
 pub use delete::{DELETED, delete};
 pub(super) use fields::{all_texts, apply, limits, refresh_at, spend, unenforced, window};
-pub use generate::generate;
 pub(super) use generate::{blank, blank_without_secret, insert_new};
+pub use generate::{generate, service_account};
 pub(super) use grant::{changed, limits_within, models_within, window_within};
-pub use info::{INFO, INFO_QUERY, info};
+pub use health::{HEALTH, health};
+pub use info::{INFO, INFO_QUERY, INFO_V2, info, info_v2};
 pub use list::{LIST_QUERY, LISTED, list};
+pub use regenerate::{REGENERATE_QUERY, regenerate, regenerate_named};
+pub use reset_spend::{RESET, reset_spend};
 pub use shape::{CREATED, KEY, UPDATED};
-pub use update::update;
+pub use update::{BULK_UPDATED, bulk_update, update};
 
 /// How long an answer waits for its key to reach Redis.
 pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(2);

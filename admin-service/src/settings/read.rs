@@ -5,7 +5,7 @@ use contract::money::NanoUsd;
 use serde_json::{Map, Value};
 
 use super::budgets::{CustomerDefault, ProxyBudget};
-use super::{FileSettings, SECTIONS, Settings};
+use super::{FileSettings, SECTIONS, Settings, keys};
 use crate::config::{ConfigError, Environment, Section};
 use crate::domain::budget_window::{WindowRules, duration_us};
 use crate::error::ApiError;
@@ -157,6 +157,8 @@ pub(crate) fn take(
     settings.windows = windows(litellm)?;
     settings.key_defaults = key_defaults(litellm)?;
     settings.key_bounds = key_bounds(litellm, warnings)?;
+    settings.key_generation = keys::key_generation(litellm, general, warnings)?;
+    settings.self_serve_budgets = keys::self_serve_budgets(general)?;
     settings.user_defaults = user_defaults(litellm, warnings)?;
     settings.team_defaults = team_defaults(litellm, warnings)?;
     settings.retention = retention(general)?;

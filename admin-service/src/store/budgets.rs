@@ -190,9 +190,9 @@ pub async fn set_soft<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
     row: &mut BudgetRow,
-    soft_budget: NanoUsd,
+    soft_budget: Option<NanoUsd>,
 ) -> Result<(), StoreError> {
-    row.soft_budget = Some(soft_budget);
+    row.soft_budget = soft_budget;
     put(tx, by, row).await
 }
 

@@ -11,13 +11,19 @@ use super::row::{self, LimitColumns, Object, Statement};
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
+mod aliases;
+mod due;
 mod find;
+pub mod former;
 mod list;
 pub mod master;
 mod of_team;
 mod random;
+mod rotation;
 mod snapshot;
 
+pub use aliases::{ListAliases, list_aliases};
+pub use due::Rotator;
 pub use find::{
     Deleted, Owner, Standing, Which, find, find_deleted, lock, of_ids, of_owner, of_teams,
     standing, token_of,
@@ -25,9 +31,10 @@ pub use find::{
 pub use list::{ListKeys, Listed, Sort, Status, list};
 pub use of_team::publish_of_team;
 pub use random::random_key;
+pub use rotation::Rotation;
 
 /// A key's row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyRow {
     /// The stable id.
     pub key_id: String,
@@ -59,6 +66,8 @@ pub struct KeyRow {
     pub expires: Option<u64>,
     /// Its limits.
     pub limits: LimitColumns,
+    /// When its value is replaced.
+    pub rotation: Rotation,
     /// A budget row that fills limits it lacks.
     pub budget_id: Option<String>,
     /// When its record must be made anew.
@@ -81,7 +90,7 @@ pub struct KeyRow {
     pub settings_updated_at: Option<u64>,
 }
 
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 36] = [
     "rev",
     "token",
     "key_name",
@@ -111,6 +120,12 @@ const COLUMNS: [&str; 30] = [
     LimitColumns::NAMES[3],
     LimitColumns::NAMES[4],
     LimitColumns::NAMES[5],
+    Rotation::NAMES[0],
+    Rotation::NAMES[1],
+    Rotation::NAMES[2],
+    Rotation::NAMES[3],
+    Rotation::NAMES[4],
+    Rotation::NAMES[5],
     "key_id",
 ];
 
@@ -142,6 +157,7 @@ impl KeyRow {
             blocked: row::flag(row, "blocked")?,
             expires: row::number(row, "expires")?,
             limits: LimitColumns::read(row)?,
+            rotation: Rotation::read(row)?,
             budget_id: row.try_get("budget_id")?,
             refresh_at: row::number(row, "refresh_at")?,
             permissions: row::json(row, "permissions")?,
@@ -181,7 +197,8 @@ impl KeyRow {
             .bind(signed(self.updated_at))
             .bind(self.updated_by.clone())
             .bind(self.settings_updated_at.map(signed));
-        self.limits.bind(statement).bind(self.key_id.clone())
+        let statement = self.limits.bind(statement);
+        self.rotation.bind(statement).bind(self.key_id.clone())
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Kind {
     Catalogue,
     /// A scope as Redis names it, whatever it belongs to: the ledger's alone, never published.
     Scope,
+    /// What was taken back of what was spent; the object is partition and number of the correction.
+    Correction,
 }
 
 impl Kind {
@@ -48,10 +50,11 @@ impl Kind {
             Self::Customer => "customer",
             Self::Catalogue => "catalogue",
             Self::Scope => "scope",
+            Self::Correction => "correction",
         }
     }
 
-    fn parse(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
         [
             Self::Key,
             Self::User,
@@ -61,6 +64,7 @@ impl Kind {
             Self::Customer,
             Self::Catalogue,
             Self::Scope,
+            Self::Correction,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)

@@ -121,7 +121,7 @@ impl Change for Raise<'_> {
                 "UPDATE customers SET rev = $1 WHERE rev < $2 AND user_id = $3",
                 vec![self.object_id.to_owned()],
             ),
-            Kind::Catalogue | Kind::Scope => return Ok(()),
+            Kind::Catalogue | Kind::Correction | Kind::Scope => return Ok(()),
         };
         let mut query = sqlx::query(statement)
             .bind(signed(new.get()))

@@ -15,6 +15,7 @@ use contract::virtual_key::KeyHash;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::keys::former::{self, Former};
 use super::outbox::{Kind, parse_member_object, rev};
 use super::{Store, StoreError};
 use crate::domain::budget_window::WindowRules;
@@ -44,6 +45,8 @@ pub enum Published {
 /// A key, or what is left of a deleted one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedKey {
+    /// The row's id.
+    pub key_id: String,
     /// The key's hash: the index entry's name.
     pub hash: KeyHash,
     /// Revision of entry and record.
@@ -58,6 +61,8 @@ pub struct PublishedKey {
     pub record: Record,
     /// Stand-ins for owners that have no row. They go to the key's home.
     pub beside: Vec<PublishedRecord>,
+    /// Values that the key had: entries of their own, each with its end.
+    pub former: Vec<Former>,
 }
 
 impl PublishedKey {
@@ -67,6 +72,14 @@ impl PublishedKey {
             home: partition_of(&self.home, partitions),
             records: self.records.clone(),
             until_ms: None,
+        }
+    }
+
+    /// The index entry of a former value.
+    pub fn former_entry(&self, former: &Former, partitions: u16) -> IndexEntry {
+        IndexEntry {
+            until_ms: Some(former.until_us / 1_000),
+            ..self.entry(partitions)
         }
     }
 }
@@ -129,7 +142,7 @@ impl PublishView<'_> {
                     .transpose()?
             }
             Kind::Organization => self.organization(object_id).await?,
-            Kind::Catalogue | Kind::Scope => return Ok(None),
+            Kind::Catalogue | Kind::Correction | Kind::Scope => return Ok(None),
         };
         match found {
             Some(found) => Ok(Some(found)),
@@ -141,7 +154,9 @@ impl PublishView<'_> {
         let rows = self
             .select(KEY_ROWS, "WHERE k.key_id = $1", &[key_id], 1)
             .await?;
-        rows.first().map(|row| self.read_key(row)).transpose()
+        let keys = rows.iter().map(|row| self.read_key(row));
+        let mut keys = self.with_former(keys.collect::<Result<_, _>>()?).await?;
+        Ok(keys.pop())
     }
 
     async fn user(&self, user_id: &str) -> Result<Option<Published>, StoreError> {
@@ -183,10 +198,8 @@ impl PublishView<'_> {
             Kind::Key => {
                 let page = "WHERE k.key_id > $1 ORDER BY k.key_id";
                 let rows = self.select(KEY_ROWS, page, &[first], limit).await?;
-                let keys = rows
-                    .iter()
-                    .map(|row| self.read_key(row))
-                    .collect::<Result<_, _>>()?;
+                let keys = rows.iter().map(|row| self.read_key(row));
+                let keys = self.with_former(keys.collect::<Result<_, _>>()?).await?;
                 (rows, keys)
             }
             Kind::User => {
@@ -235,7 +248,7 @@ impl PublishView<'_> {
                     .collect::<Result<_, _>>()?;
                 (rows, all)
             }
-            Kind::Catalogue | Kind::Scope => (Vec::new(), Vec::new()),
+            Kind::Catalogue | Kind::Correction | Kind::Scope => (Vec::new(), Vec::new()),
         };
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
@@ -274,6 +287,7 @@ impl PublishView<'_> {
             .iter()
             .map(|row| read_tombstone(kind, row))
             .collect::<Result<Vec<_>, _>>()?;
+        let objects = self.with_former(objects).await?;
         let next = match rows.last() {
             Some(last) if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) => {
                 Some(After {
@@ -291,16 +305,38 @@ impl PublishView<'_> {
         kind: Kind,
         object_id: &str,
     ) -> Result<Option<Published>, StoreError> {
-        sqlx::query(
+        let row = sqlx::query(
             "SELECT object_id, rev, token, user_id, team_id FROM tombstones \
              WHERE kind = $1 AND object_id = $2",
         )
         .bind(kind.as_str())
         .bind(object_id)
         .fetch_optional(&mut *self.store.read().await?)
-        .await?
-        .map(|row| read_tombstone(kind, &row))
-        .transpose()
+        .await?;
+        let object = row.map(|row| read_tombstone(kind, &row)).transpose()?;
+        let mut objects = self.with_former(object.into_iter().collect()).await?;
+        Ok(objects.pop())
+    }
+
+    /// Fills in the former values of keys.
+    async fn with_former(&self, mut objects: Vec<Published>) -> Result<Vec<Published>, StoreError> {
+        // Pages come in the database's order of ids, which is the one that it compares by.
+        let mut of_keys = objects.iter().filter_map(|object| match object {
+            Published::Key(key) => Some(key.key_id.as_str()),
+            Published::Record(_) => None,
+        });
+        let first = of_keys.next();
+        let last = of_keys.next_back().or(first);
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(objects);
+        };
+        let mut all = former::of_keys(&mut *self.store.read().await?, first, last).await?;
+        for object in &mut objects {
+            if let Published::Key(key) = object {
+                key.former = all.remove(&key.key_id).unwrap_or_default();
+            }
+        }
+        Ok(objects)
     }
 
     async fn select(
@@ -324,7 +360,7 @@ impl PublishView<'_> {
 
     fn read_key(&self, row: &AnyRow) -> Result<Published, StoreError> {
         let key_id: String = row.try_get("key_id")?;
-        let id = KeyId::new(key_id);
+        let id = KeyId::new(key_id.as_str());
         let user = row
             .try_get::<Option<String>, _>("user_id")?
             .map(UserId::new);
@@ -353,6 +389,8 @@ impl PublishView<'_> {
             id,
         });
         Ok(Published::Key(Box::new(PublishedKey {
+            key_id,
+            former: Vec::new(),
             hash: rows::hash(row)?,
             rev: rev(row.try_get("rev")?)?,
             home: home(&own, user.as_ref(), team.as_ref()),

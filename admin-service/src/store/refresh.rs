@@ -209,6 +209,7 @@ impl Change for Refresh<'_> {
                     | Kind::Organization
                     | Kind::Customer
                     | Kind::Catalogue
+                    | Kind::Correction
                     | Kind::Scope => first,
                 };
                 tx.publish(self.kind, &object, rev).await?;

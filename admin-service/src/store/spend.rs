@@ -15,6 +15,7 @@ use super::{StoreError, Tx, customers, tags};
 use crate::domain::budget_window::WindowRules;
 
 mod compare;
+mod corrections;
 mod daily;
 mod dead_letters;
 mod lease;
@@ -32,6 +33,7 @@ mod windows;
 pub use compare::{
     Day, Difference, day as compare_day, days as compared_days, totals as compare_totals,
 };
+pub use corrections::{Correction, Reset, corrections, reset};
 pub(super) use daily::SUMS;
 pub use dead_letters::{DeadLetter, count as dead_letters};
 pub use lease::{Lease, hold as hold_lease, holder};

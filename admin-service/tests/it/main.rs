@@ -11,6 +11,7 @@
 mod api;
 mod ledger;
 mod publish;
+mod reset;
 mod restore;
 mod spend;
 mod support;

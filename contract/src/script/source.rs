@@ -24,10 +24,12 @@ pub enum Script {
     Load,
     /// [`super::Open`]
     Open,
+    /// [`super::Correct`]
+    Correct,
 }
 
 /// Every script, for SCRIPT LOAD ahead of use.
-pub const fn all() -> [Script; 8] {
+pub const fn all() -> [Script; 9] {
     [
         Script::Admit,
         Script::Settle,
@@ -37,6 +39,7 @@ pub const fn all() -> [Script; 8] {
         Script::Put,
         Script::Load,
         Script::Open,
+        Script::Correct,
     ]
 }
 
@@ -46,7 +49,7 @@ macro_rules! lua {
     };
 }
 
-static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| all().map(|script| hash(script.source())));
+static HASHES: LazyLock<[String; 9]> = LazyLock::new(|| all().map(|script| hash(script.source())));
 
 impl Script {
     /// The source, as EVAL and SCRIPT LOAD take it.
@@ -60,12 +63,23 @@ impl Script {
             Self::Put => lua!("put"),
             Self::Load => lua!("clock", "scope", "load"),
             Self::Open => lua!("open"),
+            Self::Correct => lua!("clock", "scope", "correct"),
         }
     }
 
     /// The source's SHA-1 in lower-case hexadecimal, as EVALSHA takes it.
     pub fn sha(self) -> &'static str {
-        let [admit, settle, release, renew, sweep, put, load, open] = &*HASHES;
+        let [
+            admit,
+            settle,
+            release,
+            renew,
+            sweep,
+            put,
+            load,
+            open,
+            correct,
+        ] = &*HASHES;
         match self {
             Self::Admit => admit,
             Self::Settle => settle,
@@ -75,6 +89,7 @@ impl Script {
             Self::Put => put,
             Self::Load => load,
             Self::Open => open,
+            Self::Correct => correct,
         }
     }
 }

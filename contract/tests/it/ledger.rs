@@ -7,8 +7,9 @@ use contract::money::NanoUsd;
 use contract::records::Ready;
 use contract::redis_key::{self, Partition, RecordId};
 use contract::script::{
-    Admit, AdmitAnswer, Load, LoadAnswer, Open, Put, Release, ReleaseAnswer, Renew, RenewAnswer,
-    Renewal, ScopeLimits, ScopeWindow, Settle, SettleAnswer, Settlement, Sweep, SweepAnswer,
+    Admit, AdmitAnswer, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put, Release,
+    ReleaseAnswer, Renew, RenewAnswer, Renewal, ScopeLimits, ScopeWindow, Settle, SettleAnswer,
+    Settlement, Sweep, SweepAnswer,
 };
 use contract::window::BudgetWindow;
 
@@ -31,6 +32,7 @@ pub trait Ledger {
     fn put(&mut self, call: &Put<'_>) -> u64;
     fn load(&mut self, call: &Load<'_>) -> LoadAnswer;
     fn open(&mut self, call: &Open<'_>) -> bool;
+    fn correct(&mut self, call: &Correct<'_>) -> CorrectAnswer;
     fn wipe(&mut self);
     fn figures(&mut self, scope: &RecordId) -> ScopeFigures;
     fn events(&mut self) -> Vec<ModelEvent>;

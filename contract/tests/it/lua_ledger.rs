@@ -8,8 +8,9 @@ use contract::money::NanoUsd;
 use contract::redis_key::{self, RecordId};
 use contract::resp::{Reply, encode_command};
 use contract::script::{
-    self, Admit, AdmitAnswer, By, Call, Load, LoadAnswer, Open, Put, Release, ReleaseAnswer, Renew,
-    RenewAnswer, Script, ScriptError, Settle, SettleAnswer, Sweep, SweepAnswer,
+    self, Admit, AdmitAnswer, By, Call, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put,
+    Release, ReleaseAnswer, Renew, RenewAnswer, Script, ScriptError, Settle, SettleAnswer, Sweep,
+    SweepAnswer,
 };
 
 use crate::ledger::{Ledger, P0};
@@ -225,6 +226,10 @@ impl Ledger for LuaLedger {
     }
 
     fn load(&mut self, call: &Load<'_>) -> LoadAnswer {
+        self.call(call)
+    }
+
+    fn correct(&mut self, call: &Correct<'_>) -> CorrectAnswer {
         self.call(call)
     }
 

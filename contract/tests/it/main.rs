@@ -10,6 +10,7 @@
 mod admission;
 mod budget;
 mod concurrency;
+mod correction;
 mod cost;
 mod key_names;
 mod ledger;

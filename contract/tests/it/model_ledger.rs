@@ -3,8 +3,8 @@
 use contract::model::{Model, ModelEvent, ScopeFigures};
 use contract::redis_key::RecordId;
 use contract::script::{
-    Admit, AdmitAnswer, Load, LoadAnswer, Open, Put, Release, ReleaseAnswer, Renew, RenewAnswer,
-    Settle, SettleAnswer, Sweep, SweepAnswer,
+    Admit, AdmitAnswer, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put, Release,
+    ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, Sweep, SweepAnswer,
 };
 
 use crate::ledger::Ledger;
@@ -56,6 +56,10 @@ impl Ledger for ModelLedger {
 
     fn load(&mut self, call: &Load<'_>) -> LoadAnswer {
         self.model.load(self.clock_ms, call)
+    }
+
+    fn correct(&mut self, call: &Correct<'_>) -> CorrectAnswer {
+        self.model.correct(self.clock_ms, call)
     }
 
     fn open(&mut self, call: &Open<'_>) -> bool {

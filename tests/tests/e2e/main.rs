@@ -16,6 +16,7 @@ mod hostile;
 mod limits;
 mod metering;
 mod policy;
+mod rotation;
 mod scopes;
 mod sdk;
 mod smoke;

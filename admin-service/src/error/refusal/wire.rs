@@ -144,6 +144,84 @@ impl Refusal {
                 "error",
                 "You are not authorized to delete this key",
             ),
+            Self::NotYourKeyToRegenerate => Wire::python(
+                FORBIDDEN,
+                AUTH,
+                "error",
+                "You are not authorized to regenerate this key",
+            ),
+            Self::NoKeyToRegenerate => Wire::detail_error(
+                BAD,
+                "No key passed in. Name it in the path, in the query or in the body.",
+            ),
+            Self::MasterKeyIsConfigured => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "new_master_key",
+                "The master key is not changed by a request. Set LITELLM_MASTER_KEY (or general_settings.master_key) to the new \
+                 one and restart every admin service: the former one is refused from then on, and virtual keys stay as they are.",
+            ),
+            Self::BadGracePeriod(text) => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "grace_period",
+                format!("Invalid grace_period '{text}'. Use a format like '30s', '24h' or '7d'."),
+            ),
+            Self::BadRotationInterval(text) => Wire::param(
+                BAD,
+                BAD_REQUEST,
+                "rotation_interval",
+                format!(
+                    "Invalid rotation_interval '{text}'. Use a format like '30s', '24h' or '30d'."
+                ),
+            ),
+            Self::BulkUpdateIsForAdmins => {
+                Wire::detail_error(FORBIDDEN, "Only proxy admins can perform bulk key updates")
+            }
+            Self::NoKeysToUpdate => Wire::detail_error(BAD, "No keys provided for update"),
+            Self::TooManyKeys(most) => {
+                Wire::detail_error(BAD, format!("Maximum {most} keys can be updated at once"))
+            }
+            Self::NoKeysAsked => Wire::detail(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Malformed request. No keys passed in.",
+            ),
+            Self::ResetBelowZero => Wire::detail_error(BAD, "reset_to must be >= 0"),
+            Self::ResetAboveSpend { asked, spent } => Wire::detail_error(
+                BAD,
+                format!("reset_to ({asked}) must be <= current spend ({spent})"),
+            ),
+            Self::ServiceAccountWithoutTeam => Wire::detail(
+                BAD,
+                "team_id is required for service account keys. Please specify `team_id` in the request body.",
+            ),
+            Self::PersonalKeysRestricted { allowed, role } => Wire::error(
+                BAD,
+                INVALID,
+                format!(
+                    "Personal key creation has been restricted by admin. Allowed roles={}. Your role={role}",
+                    python_list(&allowed)
+                ),
+            ),
+            Self::TeamRoleMayNotMakeKeys { allowed, role } => Wire::error(
+                BAD,
+                INVALID,
+                format!(
+                    "Team member role {role} not in allowed_team_member_roles={}",
+                    python_list(&allowed)
+                ),
+            ),
+            Self::RequiredParam(name) => {
+                Wire::error(BAD, INVALID, format!("Required param {name} not in data"))
+            }
+            Self::SelfServeBudget(field) => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                field,
+                format!(
+                    "self_serve_budget_policy=lower_only: {field} of your key can be added or lowered, not raised or removed."
+                ),
+            ),
             Self::NotYourKeys => Wire::param(
                 FORBIDDEN,
                 BAD_REQUEST,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::rotates;
 use crate::domain::budget_window::{BudgetDuration, WindowRules, duration_us};
 use crate::domain::further_limits::FurtherLimits;
 use crate::domain::temporary_budget;
@@ -19,6 +20,18 @@ pub(super) const IN_METADATA: &[&str] = &[
     "guardrails",
     "tags",
     "enforced_params",
+    "mcp_rpm_limit",
+    "tag_rpm_limit",
+    "prompts",
+    "disable_global_guardrails",
+    "enable_prompt_caching",
+    "throttle_on_budget_exceeded",
+    "allowed_passthrough_routes",
+    "denied_passthrough_routes",
+    "allowed_vector_store_indexes",
+    "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model",
+    "end_user_budget_id",
 ];
 
 /// Fields that would bind a caller but are only kept: an answer names those that were sent.
@@ -42,6 +55,12 @@ pub(in crate::routes) const UNENFORCED: &[&str] = &[
     "team_member_key_duration",
     "team_member_model_max_budget",
 ];
+
+/// `auto_rotate` of a key that nobody gave an interval: it is never due.
+pub(super) fn rotates_never(key: &KeyRow) -> Option<&'static str> {
+    let never = key.rotation.auto == Some(true) && key.rotation.next_at.is_none();
+    never.then_some("auto_rotate")
+}
 
 /// The unenforced fields that a request sets.
 pub(in crate::routes) fn unenforced(body: &Body) -> Vec<&'static str> {
@@ -103,6 +122,7 @@ pub(in crate::routes) fn apply(
     rules: &WindowRules,
 ) -> Result<(), ApiError> {
     lift_temporary(&mut body)?;
+    rotates::rotation(key, &mut body, now_us)?;
     spend(&mut body, key.created_at == 0)?;
     limits(&mut key.limits, &mut body, now_us)?;
     match body.text("duration") {

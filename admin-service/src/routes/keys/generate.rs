@@ -1,22 +1,23 @@
-//! `POST /key/generate`.
+//! `POST /key/generate`, `/key/service-account/generate`.
 
 use axum::body::Bytes;
 use axum::extract::State;
-use contract::id::Rev;
 use contract::money::NanoUsd;
-use contract::virtual_key::VirtualKey;
-use serde_json::Value;
+use contract::virtual_key::{KeyHash, VirtualKey};
+use serde_json::{Value, json};
 
-use super::{PUBLISH_WAIT, apply, bounds, fields, grant, ownership, shape};
+use super::ownership::Permission;
+use super::{PUBLISH_WAIT, apply, bounds, fields, grant, ownership, shape, who_may};
 use crate::app::App;
 use crate::caller::MASTER_USER;
 use crate::error::{ApiError, Refusal};
-use crate::policy::{Authorized, KeyGenerate, Writes};
+use crate::policy::{Authorized, KeyGenerate, KeyServiceAccount, Writes};
 use crate::request::{Body, GENERATE_KEY, Patch};
 use crate::routes::answer::Answer;
 use crate::store::budgets::{self, BudgetRow};
 use crate::store::keys::{self, KeyRow, random_key};
-use crate::store::row::{LimitColumns, Object};
+use crate::store::mail_events::{self, MailKind};
+use crate::store::row::Object;
 use crate::store::{Change, Tx};
 
 /// Makes a key.
@@ -25,15 +26,72 @@ pub async fn generate(
     by: Authorized<KeyGenerate>,
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
+    let body = Body::parse(&bytes, GENERATE_KEY)?;
+    make(&app, &by, body, &GENERATE).await
+}
+
+/// Makes a key of a team that belongs to no user: for a program.
+pub async fn service_account(
+    State(app): State<App>,
+    by: Authorized<KeyServiceAccount>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, GENERATE_KEY)?;
+    if !body.has("team_id") {
+        return Err(Refusal::ServiceAccountWithoutTeam.into());
+    }
+    body.set("user_id", Value::Null);
+    let alias = body.get("key_alias").filter(|alias| !alias.is_null());
+    let id = alias
+        .cloned()
+        .unwrap_or_else(|| Value::String(uuid::Uuid::new_v4().to_string()));
+    let mut metadata = match body.take("metadata").value() {
+        Some(Value::Object(metadata)) => metadata,
+        _ => Object::new(),
+    };
+    metadata.insert("service_account_id".into(), id);
+    body.set("metadata", Value::Object(metadata));
+    make(&app, &by, body, &SERVICE_ACCOUNT).await
+}
+
+/// One of the two ways to make a key.
+struct Way {
+    permission: Permission,
+    /// Whether the key is the caller's where the request names nobody.
+    is_personal: bool,
+}
+
+const GENERATE: Way = Way {
+    permission: Permission {
+        route: "/key/generate",
+        name: "KEY_GENERATE",
+    },
+    is_personal: true,
+};
+const SERVICE_ACCOUNT: Way = Way {
+    permission: Permission {
+        route: "/key/service-account/generate",
+        name: "KEY_GENERATE_SERVICE_ACCOUNT",
+    },
+    is_personal: false,
+};
+
+async fn make<R: Writes>(
+    app: &App,
+    by: &Authorized<R>,
+    mut body: Body,
+    way: &Way,
+) -> Result<Answer, ApiError> {
     let ignored = std::mem::take(&mut body.ignored);
     bounds::fill_defaults(&mut body, &app.settings().key_defaults);
     fields::lift_temporary(&mut body)?;
     bounds::hold(&mut body, &app.settings().key_bounds, true)?;
+    who_may::check(app, by, &body)?;
     let unenforced = fields::unenforced(&body);
     let duration = body.get("duration").cloned().unwrap_or(Value::Null);
     let secret = chosen_or_random(body.text("key"))?;
-    let soft_budget = body.money("soft_budget")?.value();
+    let soft_budget = body.money("soft_budget")?;
+    let notify = body.flag("send_invite_email").value() == Some(true);
     if !body.has("key_type") {
         body.set("key_type", Value::String("default".into()));
     }
@@ -45,13 +103,15 @@ pub async fn generate(
         &app.settings().windows,
     )?;
     if !by.is_admin() {
-        for_oneself(&by, &mut key)?;
+        for_oneself(by, &mut key, way)?;
     }
     let change = Generate {
-        app: &app,
-        by: &by,
+        app,
+        by,
+        way,
         key,
         soft_budget,
+        notify,
     };
     let done = app.store.write(&change).await?;
     let (key, budget) = &done.value;
@@ -62,7 +122,7 @@ pub async fn generate(
     object.insert("duration".into(), duration);
     Ok(Answer::new(Value::Object(object))
         .ignoring(&ignored)
-        .unenforced(unenforced.into_iter())
+        .unenforced(unenforced.into_iter().chain(fields::rotates_never(key)))
         .published(published)
         .secret())
 }
@@ -73,42 +133,11 @@ pub(in crate::routes) fn blank(secret: &VirtualKey) -> KeyRow {
         key_id: uuid::Uuid::new_v4().to_string(),
         token: secret.hash().to_string(),
         key_name: secret.display(),
-        ..blank_without_secret()
+        ..KeyRow::default()
     }
 }
 
-/// The same without the key itself: what an answer shows where none was made.
-pub(in crate::routes) fn blank_without_secret() -> KeyRow {
-    KeyRow {
-        key_id: String::new(),
-        rev: Rev::default(),
-        token: String::new(),
-        key_name: String::new(),
-        key_alias: None,
-        user_id: None,
-        team_id: None,
-        organization_id: None,
-        key_type: None,
-        models: Vec::new(),
-        aliases: Object::new(),
-        allowed_routes: Vec::new(),
-        blocked: None,
-        expires: None,
-        limits: LimitColumns::default(),
-        budget_id: None,
-        refresh_at: None,
-        permissions: Object::new(),
-        metadata: Object::new(),
-        extra: Object::new(),
-        created_at: 0,
-        created_by: None,
-        updated_at: 0,
-        updated_by: None,
-        settings_updated_at: None,
-    }
-}
-
-fn chosen_or_random(chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
+pub(super) fn chosen_or_random(chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
     let Some(chosen) = chosen.value() else {
         return Ok(random_key()?);
     };
@@ -121,29 +150,32 @@ fn chosen_or_random(chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
     VirtualKey::parse(chosen.as_bytes()).ok_or_else(|| Refusal::KeyCharacters.into())
 }
 
-/// Somebody who is no admin makes keys for themselves only.
-fn for_oneself(by: &Authorized<KeyGenerate>, key: &mut KeyRow) -> Result<(), ApiError> {
+/// Somebody who is no admin makes keys for themselves only, or for a program of their team.
+fn for_oneself<R>(by: &Authorized<R>, key: &mut KeyRow, way: &Way) -> Result<(), ApiError> {
     ownership::no_admin_fields(key, None)?;
     match (&key.user_id, &by.caller.user_id) {
         (Some(asked), own) if Some(asked) != own.as_ref() => {
             let (asked, own) = (asked.clone(), by.caller.user().to_owned());
             Err(Refusal::KeyForOther { asked, own }.into())
         }
-        _ => {
-            key.user_id.clone_from(&by.caller.user_id);
+        (_, own) if way.is_personal => {
+            key.user_id.clone_from(own);
             Ok(())
         }
+        _ => Ok(()),
     }
 }
 
-struct Generate<'a> {
+struct Generate<'a, R> {
     app: &'a App,
-    by: &'a Authorized<KeyGenerate>,
+    by: &'a Authorized<R>,
+    way: &'a Way,
     key: KeyRow,
-    soft_budget: Option<NanoUsd>,
+    soft_budget: Patch<NanoUsd>,
+    notify: bool,
 }
 
-impl Change for Generate<'_> {
+impl<R: Writes> Change for Generate<'_, R> {
     type Answer = (KeyRow, Option<BudgetRow>);
     type Error = ApiError;
 
@@ -154,18 +186,16 @@ impl Change for Generate<'_> {
             let rules = &self.app.settings().windows;
             grant::within_caller(tx, &self.by.caller, &mut key, None, rules).await?;
             if let Some(team) = &key.team_id {
-                let permission = ownership::Permission {
-                    route: "/key/generate",
-                    name: "KEY_GENERATE",
-                };
-                ownership::may_in_team(tx.connection(), &self.by.caller, team, permission).await?;
+                let (caller, permission) = (&self.by.caller, self.way.permission);
+                who_may::check_in_team(tx.connection(), self.app, caller, team).await?;
+                ownership::may_in_team(tx.connection(), caller, team, permission).await?;
             }
             ownership::may_organize(tx.connection(), &self.by.caller, &key, None).await?;
             grant::within_own(tx.connection(), &key, now_us).await?;
         }
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;
         bounds::hold_budget(most, &self.app.settings().key_bounds)?;
-        let budget = budget_of(tx, self.by, &mut key, self.soft_budget).await?;
+        let budget = budget_of(tx, self.by, &mut key, self.soft_budget.clone()).await?;
         key.created_by = Some(
             self.by
                 .caller
@@ -175,6 +205,11 @@ impl Change for Generate<'_> {
         );
         key.updated_by.clone_from(&key.created_by);
         insert_new(tx, self.by, &mut key, self.app).await?;
+        if self.notify && key.user_id.is_some() {
+            let payload = json!({"user_id": key.user_id, "key_alias": key.key_alias, "key_name": key.key_name,
+                "created_by": key.created_by});
+            mail_events::add(tx, MailKind::KeyCreated, &key.key_id, &payload).await?;
+        }
         Ok((key, budget))
     }
 }
@@ -185,7 +220,7 @@ pub(super) async fn budget_of<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
     key: &mut KeyRow,
-    soft_budget: Option<NanoUsd>,
+    soft_budget: Patch<NanoUsd>,
 ) -> Result<Option<BudgetRow>, ApiError> {
     let mut budget = match &key.budget_id {
         Some(id) => {
@@ -199,7 +234,7 @@ pub(super) async fn budget_of<R: Writes>(
                 {
                     return Err(Refusal::AdminOnlyField("budget_id").into());
                 }
-                if soft_budget.is_some() {
+                if soft_budget.is_present() {
                     return Err(Refusal::AdminOnlyField("soft_budget").into());
                 }
             }
@@ -207,10 +242,10 @@ pub(super) async fn budget_of<R: Writes>(
         }
         None => None,
     };
-    if let Some(soft) = soft_budget {
-        if let Some(row) = &mut budget {
-            budgets::set_soft(tx, by, row, soft).await?;
-        } else {
+    match (&mut budget, soft_budget) {
+        (_, Patch::Absent) | (None, Patch::Null) => {}
+        (Some(row), soft) => budgets::set_soft(tx, by, row, soft.value()).await?,
+        (None, Patch::Set(soft)) => {
             let mut row = BudgetRow {
                 budget_id: uuid::Uuid::new_v4().to_string(),
                 soft_budget: Some(soft),
@@ -231,16 +266,22 @@ pub(in crate::routes) async fn insert_new<R: Writes>(
     key: &mut KeyRow,
     app: &App,
 ) -> Result<(), ApiError> {
-    let is_master = key.token == app.master_hash().to_string();
-    if is_master
-        || keys::find(tx.connection(), keys::Which::Token(&key.token))
-            .await?
-            .is_some()
-    {
-        return Err(Refusal::KeyExists.into());
-    }
+    refuse_taken(tx, &key.token, app).await?;
     free_alias(tx, key).await?;
     Ok(keys::insert(tx, by, key).await?)
+}
+
+/// Refuses a value that a key has or had: nobody who knows an old one gets another one's key by it.
+pub(super) async fn free_value(tx: &mut Tx, hash: &KeyHash, app: &App) -> Result<(), ApiError> {
+    refuse_taken(tx, &hash.to_string(), app).await
+}
+
+async fn refuse_taken(tx: &mut Tx, token: &str, app: &App) -> Result<(), ApiError> {
+    let is_master = token == app.master_hash().to_string();
+    if is_master || keys::former::is_taken(tx.connection(), token).await? {
+        return Err(Refusal::KeyExists.into());
+    }
+    Ok(())
 }
 
 /// Refuses an alias that another key has.

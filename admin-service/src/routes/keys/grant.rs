@@ -13,12 +13,18 @@ use crate::caller::{Caller, CallerKey};
 use crate::domain::budget_window::{WindowRules, duration_us};
 use crate::domain::temporary_budget;
 use crate::error::{ApiError, Refusal};
+use crate::settings::SelfServeBudgets;
 use crate::store::keys::{self, KeyRow};
 use crate::store::row::LimitColumns;
 use crate::store::{Tx, budgets, teams, users};
 
+mod further;
+
 /// A key's limits as they are published: where its own are open, its budget row's.
-async fn limits_of(connection: &mut AnyConnection, key: &KeyRow) -> Result<LimitColumns, ApiError> {
+pub(super) async fn limits_of(
+    connection: &mut AnyConnection,
+    key: &KeyRow,
+) -> Result<LimitColumns, ApiError> {
     let shared = match &key.budget_id {
         Some(id) => budgets::find(connection, id).await?,
         None => None,
@@ -124,6 +130,7 @@ pub(super) async fn within_caller(
             routes_within(&key.allowed_routes, &own.allowed_routes)?;
         }
     }
+    further::within(key, &own, before)?;
     let own = limits_of(tx.connection(), &own).await?;
     let was = match before {
         Some(before) => Some(most(tx.connection(), before, now_us).await?),
@@ -135,6 +142,104 @@ pub(super) async fn within_caller(
     limits_within(&asked, &own)?;
     window_within(&asked, &own)?;
     key.refresh_at = fields::refresh_at(key, now_us, rules);
+    Ok(())
+}
+
+/// Whoever is shown a key's value holds that key: it is no more than the one that the caller came with.
+pub(super) async fn value_within_caller(
+    tx: &mut Tx,
+    caller: &Caller,
+    key: &KeyRow,
+) -> Result<(), ApiError> {
+    let CallerKey::Virtual { token, .. } = &caller.key else {
+        return Ok(());
+    };
+    if *token == key.token {
+        return Ok(());
+    }
+    let now_us = tx.now_us();
+    let found = keys::find(tx.connection(), keys::Which::Token(token)).await?;
+    let own = found.ok_or(Refusal::UnknownKey)?;
+    let open = |field, own: String| {
+        let asked = "None".to_owned();
+        Err(Refusal::MoreThanOwn { field, asked, own }.into())
+    };
+    if let Some(team) = &own.team_id
+        && key.team_id != own.team_id
+    {
+        return open("team_id", team.clone());
+    }
+    let all_models = |models: &[String]| {
+        let is_all = |model: &String| matches!(model.as_str(), "*" | "all-proxy-models");
+        models.is_empty() || models.iter().any(is_all)
+    };
+    if all_models(&key.models) && !all_models(&own.models) {
+        return open("models", own.models.join(", "));
+    }
+    // Both are in the same team where the caller's key says "the models of its team".
+    if !own.models.iter().any(|model| model == "all-team-models") {
+        models_within(&key.models, &own.models, false)?;
+    }
+    if key.allowed_routes.is_empty() && !own.allowed_routes.is_empty() {
+        return open("allowed_routes", own.allowed_routes.join(", "));
+    }
+    routes_within(&key.allowed_routes, &own.allowed_routes)?;
+    further::all_within(key, &own)?;
+    let own = limits_of(tx.connection(), &own).await?;
+    let asked = most(tx.connection(), key, now_us).await?;
+    for (field, asked, own) in [
+        (
+            "max_budget",
+            asked.max_budget.map(|_| ()),
+            own.max_budget.map(|max| max.to_string()),
+        ),
+        (
+            "max_parallel_requests",
+            asked.max_parallel_requests.map(|_| ()),
+            own.max_parallel_requests.map(|limit| limit.to_string()),
+        ),
+        (
+            "tpm_limit",
+            asked.tpm_limit.map(|_| ()),
+            own.tpm_limit.map(|limit| limit.to_string()),
+        ),
+        (
+            "rpm_limit",
+            asked.rpm_limit.map(|_| ()),
+            own.rpm_limit.map(|limit| limit.to_string()),
+        ),
+    ] {
+        if let (None, Some(own)) = (asked, own) {
+            return open(field, own);
+        }
+    }
+    limits_within(&asked, &own)?;
+    window_within(&asked, &own)
+}
+
+/// What `self_serve_budget_policy` lets a key's owner do to its budgets.
+pub(super) fn self_served(
+    policy: SelfServeBudgets,
+    before: &KeyRow,
+    after: &KeyRow,
+) -> Result<(), ApiError> {
+    if policy != SelfServeBudgets::LowerOnly {
+        return Ok(());
+    }
+    let lowered = |before: Option<NanoUsd>, after: Option<NanoUsd>| match (before, after) {
+        (None, _) => true,
+        (Some(before), Some(after)) => after <= before,
+        (Some(_), None) => false,
+    };
+    if !lowered(before.limits.max_budget, after.limits.max_budget) {
+        return Err(Refusal::SelfServeBudget("max_budget").into());
+    }
+    if further::windows(after)
+        .beyond(&further::windows(before))
+        .is_some()
+    {
+        return Err(Refusal::SelfServeBudget("budget_limits").into());
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
-//! `GET /key/info`.
+//! `GET /key/info`, `POST /v2/key/info`.
 
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
@@ -7,9 +8,9 @@ use super::{KEY, ownership, shown};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{ApiError, Refusal};
-use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, one, word};
-use crate::policy::{Authorized, KeyInfo};
-use crate::request::{Param, Query};
+use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, TEXTS, list, one, word};
+use crate::policy::{Authorized, KeyInfo, KeyInfoV2};
+use crate::request::{Body, KEYS_ASKED, Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::shape::Times;
 use crate::store::keys::{self, KeyRow, Status, token_of};
@@ -29,6 +30,16 @@ static SHOWN: Record = Record::with(
 
 /// The query.
 pub const INFO_QUERY: &[Param] = &[Param::text("key")];
+
+/// The answer of `/v2/key/info`.
+pub static INFO_V2: Record = Record::new(
+    "KeysInfo",
+    &[("key", TEXTS), ("info", list(&one(&SHOWN_V2)))],
+);
+static SHOWN_V2: Record = Record::with("", &[&KEY], &[("token", TEXT.or_absent())]);
+
+/// Most keys that one request asks for.
+const MOST: usize = 500;
 
 /// One key, the caller's own without `key`; a deleted one as it was.
 pub async fn info(
@@ -72,6 +83,42 @@ pub async fn info(
         object.insert("status".into(), json!(name(status)));
     }
     Ok(Answer::new(json!({"key": asked, "info": info})))
+}
+
+/// Several keys at once; those that are not there are left out, and one that the caller may not see refuses them all.
+pub async fn info_v2(
+    State(app): State<App>,
+    by: Authorized<KeyInfoV2>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
+    let mut body = Body::parse(&bytes, KEYS_ASKED)?;
+    let asked = body.texts("keys").value().ok_or(Refusal::NoKeysAsked)?;
+    if asked.len() > MOST {
+        return Err(Refusal::TooManyKeys(MOST).into());
+    }
+    let mut connection = app.store.read().await?;
+    let (mut named, mut rows) = (Vec::new(), Vec::new());
+    for asked in asked {
+        let token = token_of(&asked);
+        let Some(key) = keys::find(&mut connection, keys::Which::Token(&token)).await? else {
+            continue;
+        };
+        if !by.is_admin()
+            && !may_see(&by.caller, &key)
+            && !ownership::is_team_admin(&mut connection, &by.caller, &key).await?
+        {
+            return Err(Refusal::NotYourKeyInfo(by.caller.role.as_str()).into());
+        }
+        named.push(asked);
+        rows.push(key);
+    }
+    let mut info = shown(&mut connection, &app, &rows, Times::Offset).await?;
+    for info in &mut info {
+        if let Value::Object(object) = info {
+            object.remove("token");
+        }
+    }
+    Ok(Answer::new(json!({"key": named, "info": info})).ignoring(&body.ignored))
 }
 
 /// The key itself, or a key of the same user.

@@ -1,25 +1,41 @@
 //! `GET /key/list`.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
+use sqlx::AnyConnection;
 
 use super::{KEY, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
-use crate::openapi::schema::{self, Record, TEXT, WHOLE, either, one};
+use crate::openapi::schema::{self, Record, TEXT, TEXT_OR_NULL, WHOLE, either, one};
 use crate::policy::{Authorized, KeyList};
 use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
 use crate::routes::shape::Times;
 use crate::store::keys::{self, ListKeys, Sort, Status, token_of};
-use crate::store::members;
+use crate::store::{members, users};
 
 /// The answer.
 pub static LISTED: Record = Record::new(
     "KeyList",
     &[
-        ("keys", schema::list(&either(&[TEXT, one(&KEY)]))),
+        ("keys", schema::list(&either(&[TEXT, one(&WITH_USER)]))),
         ("total_count current_page total_pages", WHOLE),
+    ],
+);
+
+static WITH_USER: Record = Record::with(
+    "KeyWithUser",
+    &[&KEY],
+    &[("user", one(&USER).or_null().or_absent())],
+);
+static USER: Record = Record::new(
+    "",
+    &[
+        ("user_id", TEXT),
+        ("user_email user_alias user_role", TEXT_OR_NULL),
     ],
 );
 
@@ -29,6 +45,9 @@ pub const LIST_QUERY: &[Param] = &[
     Param::whole("size", 10, 1, 100),
     Param::text("user_id"),
     Param::text("team_id"),
+    Param::text("organization_id"),
+    Param::text("agent_id"),
+    Param::text("project_id"),
     Param::text("key_hash"),
     Param::text("key_alias"),
     Param::text("search"),
@@ -39,6 +58,7 @@ pub const LIST_QUERY: &[Param] = &[
     Param::flag("return_full_object"),
     Param::flag("include_team_keys"),
     Param::flag("include_created_by_keys"),
+    Param::texts("expand"),
 ];
 
 /// Keys, a page at a time; somebody who is no admin sees their own.
@@ -53,6 +73,11 @@ pub async fn list(
         size: query.whole("size"),
         user_id: query.text("user_id"),
         team_id: query.text("team_id"),
+        organization_id: query.text("organization_id"),
+        kept: ["agent_id", "project_id"]
+            .into_iter()
+            .filter_map(|field| Some((field, query.text(field)?)))
+            .collect(),
         token: query.text("key_hash").map(|named| token_of(&named)),
         key_alias: query.text("key_alias"),
         search: query.text("search"),
@@ -63,6 +88,7 @@ pub async fn list(
     let full = query.flag("return_full_object");
     let with_teams = query.flag("include_team_keys");
     let with_created = query.flag("include_created_by_keys");
+    let with_users = query.texts("expand").iter().any(|what| what == "user");
     let (status, sort) = (query.text("status"), query.text("sort_by"));
     query.finish()?;
     what.status = match status.as_deref() {
@@ -80,7 +106,12 @@ pub async fn list(
     scope(&app, &by, &mut what, with_teams, with_created).await?;
     let listed = keys::list(&app.store, &what).await?;
     let keys = if full {
-        shown(&mut *app.store.read().await?, &app, &listed.keys, Times::Z).await?
+        let mut connection = app.store.read().await?;
+        let mut objects = shown(&mut connection, &app, &listed.keys, Times::Z).await?;
+        if with_users {
+            add_users(&mut connection, &mut objects).await?;
+        }
+        objects
     } else {
         listed
             .keys
@@ -119,12 +150,47 @@ async fn scope(
         what.or_created_by = Some(user.clone());
     }
     if with_teams {
-        let all = members::of_user(&mut *app.store.read().await?, &user).await?;
-        // A member sees the keys of teams it administers; others see nobody else's.
-        let administered = all
-            .into_iter()
-            .filter(|member| member.role == "admin" || by.is_admin());
-        what.or_teams = administered.map(|member| member.team_id).collect();
+        what.or_teams = administered(app, &user, by.is_admin()).await?;
+    }
+    Ok(())
+}
+
+/// The teams whose keys a user sees: those it administers, others see nobody else's. `any`: all of its teams.
+pub(super) async fn administered(
+    app: &App,
+    user_id: &str,
+    any: bool,
+) -> Result<Vec<String>, ApiError> {
+    let all = members::of_user(&mut *app.store.read().await?, user_id).await?;
+    let seen = all
+        .into_iter()
+        .filter(|member| any || member.role == "admin");
+    Ok(seen.map(|member| member.team_id).collect())
+}
+
+/// Puts each key's user beside it; `null` where there is none.
+async fn add_users(connection: &mut AnyConnection, keys: &mut [Value]) -> Result<(), ApiError> {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for key in keys {
+        let id = key.get("user_id").and_then(Value::as_str);
+        let user = match id.map(str::to_owned) {
+            None => Value::Null,
+            Some(id) => match known.get(&id) {
+                Some(user) => user.clone(),
+                None => {
+                    let found = users::find(connection, users::Which::Id(&id)).await?;
+                    let user = found.map_or(Value::Null, |user| {
+                        json!({"user_id": user.user_id, "user_email": user.user_email,
+                            "user_alias": user.user_alias, "user_role": user.user_role})
+                    });
+                    known.insert(id, user.clone());
+                    user
+                }
+            },
+        };
+        if let Value::Object(key) = key {
+            key.insert("user".into(), user);
+        }
     }
     Ok(())
 }

@@ -3,9 +3,11 @@
 
 use sqlx::AnyConnection;
 
+use super::change::Money;
 use crate::caller::Caller;
 use crate::error::{ApiError, Refusal};
 use crate::routes::teams::rights::administers_organization;
+use crate::settings::{SelfServeBudgets, Settings};
 use crate::store::keys::KeyRow;
 use crate::store::members::{self, MemberRow};
 use crate::store::teams;
@@ -19,6 +21,20 @@ pub(super) struct Permission {
     pub(super) route: &'static str,
     pub(super) name: &'static str,
 }
+
+/// Changing a team's key.
+pub(super) const UPDATE: Permission = Permission {
+    route: "/key/update",
+    name: "KEY_UPDATE",
+};
+const DELETE: Permission = Permission {
+    route: "/key/delete",
+    name: "KEY_DELETE",
+};
+const REGENERATE: Permission = Permission {
+    route: "/key/regenerate",
+    name: "KEY_REGENERATE",
+};
 
 /// The caller's own id, or LiteLLM's words for having none.
 fn own(caller: &Caller) -> String {
@@ -77,7 +93,8 @@ pub(super) async fn may_organize(
     Err(Refusal::AdminOnlyField("organization_id").into())
 }
 
-async fn membership(
+/// The caller's membership of a team.
+pub(super) async fn membership(
     connection: &mut AnyConnection,
     caller: &Caller,
     team: Option<&str>,
@@ -172,17 +189,30 @@ pub(super) async fn may_block(
     .into())
 }
 
+/// A key of a team that belongs to no user: a service account's. Members with permission share it.
+fn is_service_account(key: &KeyRow) -> bool {
+    key.user_id.is_none() && key.team_id.is_some()
+}
+
+fn owns(caller: &Caller, key: &KeyRow) -> bool {
+    key.user_id.is_some() && key.user_id == caller.user_id
+}
+
 /// A change of a key by its owner, a member with permission, or an admin of its team.
 pub(super) async fn may_update(
     connection: &mut AnyConnection,
+    settings: &Settings,
     caller: &Caller,
     before: &KeyRow,
-    money: bool,
+    money: Money,
 ) -> Result<(), ApiError> {
     if is_team_admin(connection, caller, before).await? {
         return Ok(());
     }
-    if before.user_id.is_none() || before.user_id != caller.user_id {
+    let shared = is_service_account(before);
+    if shared && let Some(team) = &before.team_id {
+        may_in_team(connection, caller, team, UPDATE).await?;
+    } else if !owns(caller, before) {
         let asked = before.user_id.clone().unwrap_or_else(|| "None".to_owned());
         return Err(Refusal::KeyForOther {
             asked,
@@ -199,20 +229,24 @@ pub(super) async fn may_update(
             wrapped: true,
         }
     };
-    if money {
+    let made = before.created_by == caller.user_id;
+    let self_served = money == Money::SelfServe
+        && made
+        && !shared
+        && settings.self_serve_budgets != SelfServeBudgets::Disabled;
+    if money != Money::Untouched && !self_served {
         return Err(refused("/key/update (max_budget/spend)").into());
     }
-    if before.created_by != caller.user_id {
+    if shared {
+        return Ok(());
+    }
+    if !made {
         return Err(refused("/key/update").into());
     }
-    if let Some(team) = &before.team_id {
-        let permission = Permission {
-            route: "/key/update",
-            name: "KEY_UPDATE",
-        };
-        may_in_team(connection, caller, team, permission).await?;
+    match &before.team_id {
+        Some(team) => may_in_team(connection, caller, team, UPDATE).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A deletion by the key's owner, a member with permission, or an admin of its team.
@@ -221,19 +255,47 @@ pub(super) async fn may_delete(
     caller: &Caller,
     key: &KeyRow,
 ) -> Result<(), ApiError> {
+    may_end(connection, caller, key, DELETE, Refusal::NotYourKeyToDelete).await
+}
+
+/// Another value for a key, by the same people who may delete it.
+pub(super) async fn may_regenerate(
+    connection: &mut AnyConnection,
+    caller: &Caller,
+    key: &KeyRow,
+) -> Result<(), ApiError> {
+    let refused = Refusal::NotYourKeyToRegenerate;
+    may_end(connection, caller, key, REGENERATE, refused).await
+}
+
+async fn may_end(
+    connection: &mut AnyConnection,
+    caller: &Caller,
+    key: &KeyRow,
+    permission: Permission,
+    refused: Refusal,
+) -> Result<(), ApiError> {
     if is_team_admin(connection, caller, key).await? {
         return Ok(());
     }
-    let owns = key.user_id.is_some() && key.user_id == caller.user_id;
-    if owns && key.team_id.is_none() {
-        return Ok(());
+    match &key.team_id {
+        None if owns(caller, key) => Ok(()),
+        Some(team) if owns(caller, key) || is_service_account(key) => {
+            // Whoever is not in the team at all learns nothing of its key.
+            if membership(connection, caller, Some(team)).await?.is_none() && !owns(caller, key) {
+                return Err(refused.into());
+            }
+            may_in_team(connection, caller, team, permission).await
+        }
+        _ => Err(refused.into()),
     }
-    if let (true, Some(team)) = (owns, &key.team_id) {
-        let permission = Permission {
-            route: "/key/delete",
-            name: "KEY_DELETE",
-        };
-        return may_in_team(connection, caller, team, permission).await;
-    }
-    Err(Refusal::NotYourKeyToDelete.into())
+}
+
+/// Whoever sets back what a key has spent is an admin: of the proxy, or of its team.
+pub(super) async fn may_reset_spend(
+    connection: &mut AnyConnection,
+    caller: &Caller,
+    key: &KeyRow,
+) -> Result<(), ApiError> {
+    may_block(connection, caller, key, "/key/{key}/reset_spend", false).await
 }

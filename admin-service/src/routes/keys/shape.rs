@@ -127,6 +127,11 @@ pub(in crate::routes) fn row(
         ("updated_at", times.print(key.updated_at)),
         ("updated_by", json!(key.updated_by)),
         ("settings_updated_at", times.maybe(key.settings_updated_at)),
+        ("auto_rotate", json!(key.rotation.auto.unwrap_or(false))),
+        ("rotation_interval", json!(key.rotation.interval)),
+        ("rotation_count", json!(key.rotation.count)),
+        ("last_rotation_at", times.maybe(key.rotation.last_at)),
+        ("key_rotation_at", times.maybe(key.rotation.next_at)),
         ("last_active", times.maybe(last_active)),
         ("litellm_budget_table", budget),
     ] {
@@ -149,11 +154,6 @@ pub(in crate::routes) fn row(
             ("budget_fallbacks", json!({})),
             ("object_permission_id", Value::Null),
             ("object_permission", Value::Null),
-            ("rotation_count", json!(0)),
-            ("auto_rotate", json!(false)),
-            ("rotation_interval", Value::Null),
-            ("last_rotation_at", Value::Null),
-            ("key_rotation_at", Value::Null),
             ("budget_limits", Value::Null),
             ("litellm_organization_table", Value::Null),
             ("litellm_project_table", Value::Null),
@@ -208,19 +208,4 @@ pub(in crate::routes) fn created(
 }
 
 /// Fields of the creating answer that are `null` unless somebody sent them.
-const NULLS: [&str; 14] = [
-    "duration",
-    "mcp_rpm_limit",
-    "tag_rpm_limit",
-    "prompts",
-    "default_estimated_output_tokens",
-    "default_estimated_output_tokens_per_model",
-    "end_user_budget_id",
-    "disable_global_guardrails",
-    "enable_prompt_caching",
-    "throttle_on_budget_exceeded",
-    "allowed_passthrough_routes",
-    "denied_passthrough_routes",
-    "allowed_vector_store_indexes",
-    "object_permission",
-];
+const NULLS: [&str; 2] = ["duration", "object_permission"];

@@ -124,7 +124,7 @@ fn created(
     let mut object = if let Some(key) = key {
         keys::shape::created(key, secret, None, now_us, rules)
     } else {
-        let none = keys::blank_without_secret();
+        let none = crate::store::keys::KeyRow::default();
         let mut object = keys::shape::created(&none, "", None, now_us, rules);
         for only_of_keys in ["created_at", "updated_at", "key_name"] {
             object.insert(only_of_keys.into(), Value::Null);

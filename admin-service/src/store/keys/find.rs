@@ -3,7 +3,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{KeyRow, NOT_MASTER, select, snapshot};
-use crate::store::outbox::placeholders;
+use crate::store::outbox::{placeholders, signed};
 use crate::store::row::{self, Object};
 use crate::store::{Store, StoreError, Tx};
 
@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError, Tx};
 #[expect(clippy::struct_excessive_bools, reason = "one flag for each answer")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The hash.
+    /// The hash of the key's present value, also where a former one was presented.
     pub token: String,
     /// The user.
     pub user_id: Option<String>,
@@ -33,17 +33,28 @@ pub struct Standing {
     pub role: Option<String>,
 }
 
-/// Looks a key up for authentication.
+/// Looks a key up for authentication, by its value or by a former one that is still valid.
 pub async fn standing(store: &Store, token: &str) -> Result<Option<Standing>, StoreError> {
-    let row = sqlx::query(
-        "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.permissions, k.expires, k.blocked, \
+    const OF: &str = "SELECT k.token, k.user_id, k.team_id, k.allowed_routes, k.permissions, k.expires, k.blocked, \
          u.user_role, u.blocked AS user_blocked, t.blocked AS team_blocked \
          FROM virtual_keys k LEFT JOIN users u ON u.user_id = k.user_id \
-         LEFT JOIN teams t ON t.team_id = k.team_id WHERE k.token = $1",
-    )
-    .bind(token.to_owned())
-    .fetch_optional(&mut *store.read().await?)
-    .await?;
+         LEFT JOIN teams t ON t.team_id = k.team_id WHERE";
+    let mut connection = store.read().await?;
+    let present = sqlx::query(AssertSqlSafe(format!("{OF} k.token = $1")))
+        .bind(token.to_owned())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let row = if present.is_some() {
+        present
+    } else {
+        let former =
+            "k.key_id = (SELECT key_id FROM former_tokens WHERE token = $1 AND until_us > $2)";
+        sqlx::query(AssertSqlSafe(format!("{OF} {former}")))
+            .bind(token.to_owned())
+            .bind(signed(store.clock().now_us()))
+            .fetch_optional(&mut *connection)
+            .await?
+    };
     let Some(row) = row else { return Ok(None) };
     let blocked = |column| Ok::<_, StoreError>(row::flag(&row, column)?.unwrap_or(false));
     Ok(Some(Standing {

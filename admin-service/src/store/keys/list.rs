@@ -19,6 +19,10 @@ pub struct ListKeys {
     pub or_teams: Vec<String>,
     /// Keys of this team.
     pub team_id: Option<String>,
+    /// Keys of this organization, or of its teams.
+    pub organization_id: Option<String>,
+    /// Keys that keep this text in this field: LiteLLM's `agent_id` and `project_id`.
+    pub kept: Vec<(&'static str, String)>,
     /// The key with this hash.
     pub token: Option<String>,
     /// Keys with this alias.
@@ -147,6 +151,19 @@ impl ListKeys {
         if let Some(team) = &self.team_id {
             let part = all.like("team_id", team, false);
             all.add(part);
+        }
+        if let Some(organization) = &self.organization_id {
+            let place = all.text(organization);
+            all.parts.push(format!(
+                "(organization_id = {place} OR team_id IN (SELECT team_id FROM teams WHERE organization_id = {place}))"
+            ));
+        }
+        for (field, value) in &self.kept {
+            // As it is written: `"field":"value"`. Both databases find a text in another one exactly by replacing it.
+            let kept = serde_json::json!({ *field: value }).to_string();
+            let place = all.text(kept.trim_start_matches('{').trim_end_matches('}'));
+            all.parts
+                .push(format!("REPLACE(extra, {place}, '') <> extra"));
         }
         if let Some(token) = &self.token {
             let part = all.like("token", token, false);

@@ -9,7 +9,6 @@ use super::{KeyRow, delete, insert, select};
 use crate::caller::MASTER_USER;
 use crate::policy::{Authorized, Upkeep};
 use crate::store::publish_view::MASTER_KEY_TYPE;
-use crate::store::row::{LimitColumns, Object};
 use crate::store::users::{self, UserRow};
 use crate::store::{Change, Store, StoreError, Tx};
 
@@ -78,30 +77,11 @@ impl Settle<'_> {
                 "litellm_proxy_master_key-{}",
                 token.get(..16).unwrap_or_default()
             ),
-            rev: contract::id::Rev::default(),
             key_name: self.key.display(),
             token,
-            key_alias: None,
             user_id: Some(MASTER_USER.to_owned()),
-            team_id: None,
-            organization_id: None,
             key_type: Some(MASTER_KEY_TYPE.to_owned()),
-            models: Vec::new(),
-            aliases: Object::new(),
-            allowed_routes: Vec::new(),
-            blocked: None,
-            expires: None,
-            limits: LimitColumns::default(),
-            budget_id: None,
-            refresh_at: None,
-            permissions: Object::new(),
-            metadata: Object::new(),
-            extra: Object::new(),
-            created_at: 0,
-            created_by: None,
-            updated_at: 0,
-            updated_by: None,
-            settings_updated_at: None,
+            ..KeyRow::default()
         }
     }
 }

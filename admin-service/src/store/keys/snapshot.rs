@@ -5,7 +5,7 @@ use contract::money::NanoUsd;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::KeyRow;
+use super::{KeyRow, Rotation};
 use crate::store::StoreError;
 use crate::store::row::{LimitColumns, Object};
 
@@ -21,6 +21,9 @@ pub(super) fn of(row: &KeyRow) -> Value {
         "max_parallel_requests": row.limits.max_parallel_requests,
         "tpm_limit": row.limits.tpm_limit, "rpm_limit": row.limits.rpm_limit,
         "budget_duration": row.limits.budget_duration, "budget_anchor": row.limits.budget_anchor,
+        "auto_rotate": row.rotation.auto, "rotation_interval": row.rotation.interval,
+        "rotation_count": row.rotation.count, "last_rotation_at": row.rotation.last_at,
+        "key_rotation_at": row.rotation.next_at,
         "budget_id": row.budget_id, "permissions": row.permissions, "metadata": row.metadata,
         "extra": row.extra, "created_at": row.created_at, "created_by": row.created_by,
         "updated_at": row.updated_at, "updated_by": row.updated_by,
@@ -53,6 +56,14 @@ pub(super) fn read(map: &Object) -> Result<KeyRow, StoreError> {
             rpm_limit: field(map, "rpm_limit")?,
             budget_duration: field(map, "budget_duration")?,
             budget_anchor: field(map, "budget_anchor")?,
+        },
+        rotation: Rotation {
+            auto: field(map, "auto_rotate")?,
+            interval: field(map, "rotation_interval")?,
+            count: field::<Option<u64>>(map, "rotation_count")?.unwrap_or(0),
+            last_at: field(map, "last_rotation_at")?,
+            next_at: field(map, "key_rotation_at")?,
+            unclaimed: false,
         },
         budget_id: field(map, "budget_id")?,
         refresh_at: None,

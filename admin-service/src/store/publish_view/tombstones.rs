@@ -83,8 +83,10 @@ pub(super) fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, Stor
             let team = row
                 .try_get::<Option<String>, _>("team_id")?
                 .map(TeamId::new);
-            let id = RecordId::key(&KeyId::new(object_id));
+            let id = RecordId::key(&KeyId::new(object_id.as_str()));
             Ok(Published::Key(Box::new(PublishedKey {
+                key_id: object_id,
+                former: Vec::new(),
                 hash: rows::hash(row)?,
                 rev,
                 home: home(&id, user.as_ref(), team.as_ref()),
@@ -118,7 +120,7 @@ pub(super) fn read_tombstone(kind: Kind, row: &AnyRow) -> Result<Published, Stor
             let id = RecordId::customer(&CustomerId::new(object_id));
             Ok(deleted(id.clone(), vec![id]))
         }
-        Kind::Catalogue | Kind::Scope => Err(StoreError::Corrupt(format!(
+        Kind::Catalogue | Kind::Correction | Kind::Scope => Err(StoreError::Corrupt(format!(
             "tombstones.kind of {object_id:?}"
         ))),
     }

@@ -137,7 +137,7 @@ async fn select(
                 objects.to_vec(),
             )
         }
-        Kind::Catalogue | Kind::Scope => return Ok(Vec::new()),
+        Kind::Catalogue | Kind::Correction | Kind::Scope => return Ok(Vec::new()),
     };
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for value in values {

@@ -68,7 +68,7 @@ async fn nothing_lost(database: Database) {
         [
             "config",
             "router_settings",
-            "model_max_budget",
+            "object_permission",
             "permissions",
             "metadata",
         ][at % 5]

@@ -282,7 +282,9 @@ async fn duplicates(database: Database) {
         .post("/key/delete", json!({"key_aliases": ["one"]}))
         .await
         .ok();
-    master.post("/key/generate", chosen).await.ok();
+    // The alias is free again; the value never is.
+    assert_eq!(master.post("/key/generate", chosen).await.status, 409);
+    master.new_key(json!({"key_alias": "one"})).await;
 }
 
 on_both!(a_change_touches_what_it_names_and_null_clears, partial);

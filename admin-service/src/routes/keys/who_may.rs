@@ -1,0 +1,62 @@
+//! `key_generation_settings`: which roles make keys, and what their requests must say.
+//!
+//! Proxy admins are free of the rules of team keys; personal keys they make only where they are listed, as in LiteLLM.
+
+use sqlx::AnyConnection;
+
+use super::ownership;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{ApiError, Refusal};
+use crate::policy::Authorized;
+use crate::request::Body;
+
+/// What can be told from the request alone; defaults and bounds have filled it.
+pub(super) fn check<R>(app: &App, by: &Authorized<R>, body: &Body) -> Result<(), ApiError> {
+    let settings = app.settings();
+    let settings = &settings.key_generation;
+    if body.has("team_id") {
+        let names = &settings.team.required_params;
+        return if by.is_admin() {
+            Ok(())
+        } else {
+            required(body, names)
+        };
+    }
+    let role = by.caller.role.as_str();
+    if let Some(allowed) = &settings.personal.allowed_roles
+        && !allowed.iter().any(|allowed| allowed == role)
+    {
+        let allowed = allowed.clone();
+        return Err(Refusal::PersonalKeysRestricted { allowed, role }.into());
+    }
+    required(body, &settings.personal.required_params)
+}
+
+fn required(body: &Body, names: &[String]) -> Result<(), ApiError> {
+    match names.iter().find(|name| !body.has(name)) {
+        Some(name) => Err(Refusal::RequiredParam(name.clone()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether the caller's role in the team may make keys of it. Whoever is not in the team is refused by the team's permissions.
+pub(super) async fn check_in_team(
+    connection: &mut AnyConnection,
+    app: &App,
+    caller: &Caller,
+    team_id: &str,
+) -> Result<(), ApiError> {
+    let settings = app.settings();
+    let Some(allowed) = &settings.key_generation.team.allowed_roles else {
+        return Ok(());
+    };
+    let member = ownership::membership(connection, caller, Some(team_id)).await?;
+    match member {
+        Some(member) if !allowed.contains(&member.role) => {
+            let (allowed, role) = (allowed.clone(), member.role);
+            Err(Refusal::TeamRoleMayNotMakeKeys { allowed, role }.into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,259 @@
+//! Service accounts, several keys at once, aliases and health.
+
+use serde_json::{Value, json};
+
+use super::clients::{Api, assert_has, detail, error, text};
+use crate::on_both;
+use crate::support::database::Database;
+
+on_both!(
+    a_service_account_is_a_key_of_a_team_and_of_nobody,
+    service_account
+);
+async fn service_account(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let path = "/key/service-account/generate";
+    assert_eq!(
+        master.post(path, json!({})).await.refused(),
+        detail(
+            400,
+            "team_id is required for service account keys. Please specify `team_id` in the request body."
+        )
+    );
+    let member = api.person("internal_user").await;
+    let members = json!([{"role": "user", "user_id": member.id}]);
+    let team = json!({"members_with_roles": members, "models": ["gpt-4o"]});
+    let team = master.post("/team/new", team).await.ok();
+    let asked = json!({"team_id": team["team_id"], "key_alias": "robot", "user_id": member.id});
+    let made = master.post(path, asked).await.ok();
+    assert_has(
+        &made,
+        &json!({"key_alias": "robot", "user_id": null, "team_id": team["team_id"],
+        "metadata": {"service_account_id": "robot"}, "created_by": "default_user_id"}),
+    );
+    let unnamed = json!({"team_id": team["team_id"], "metadata": {"a": 1}});
+    let unnamed = master.post(path, unnamed).await.ok();
+    assert_has(
+        &unnamed["metadata"],
+        &json!({"a": 1, "service_account_id": "*"}),
+    );
+
+    let ask = json!({ "team_id": team["team_id"] });
+    let (status, body) = member.client.post(path, ask).await.refused();
+    assert_eq!(
+        (status, &body["error"]["type"]),
+        (401, &json!("team_member_permission_error"))
+    );
+    let permissions = json!([
+        "/key/service-account/generate",
+        "/key/update",
+        "/key/delete"
+    ]);
+    let team = json!({"members_with_roles": members, "models": ["gpt-4o"], "team_member_permissions": permissions});
+    let team = master.post("/team/new", team).await.ok();
+    let ask = |more: &str| json!({"team_id": team["team_id"], "models": [more]});
+    assert_eq!(
+        member.client.post(path, ask("gpt-4")).await.status,
+        403,
+        "more than the team has"
+    );
+    let made = member.client.post(path, ask("gpt-4o")).await.ok();
+    assert_has(&made, &json!({"user_id": null, "created_by": member.id}));
+    // Members with permission share it; its budget stays the admins'.
+    let change = |field: &str, value: Value| json!({"key": made["key"], field: value});
+    let renamed = change("metadata", json!({"b": 2}));
+    member.client.post("/key/update", renamed).await.ok();
+    let richer = change("max_budget", json!(5));
+    assert_eq!(member.client.post("/key/update", richer).await.status, 403);
+    let stranger = api.person("internal_user").await;
+    let foreign = change("metadata", json!({}));
+    assert!(
+        !stranger
+            .client
+            .post("/key/update", foreign)
+            .await
+            .status
+            .is_success()
+    );
+    let gone = json!({ "keys": [made["key"]] });
+    assert_eq!(
+        stranger
+            .client
+            .post("/key/delete", gone.clone())
+            .await
+            .status,
+        403
+    );
+    member.client.post("/key/delete", gone).await.ok();
+}
+
+on_both!(several_keys_are_changed_each_by_itself, bulk);
+async fn bulk(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (one, two) = (
+        master.new_key(json!({})).await,
+        master.new_key(json!({})).await,
+    );
+    let keys = json!([{"key": one["key"], "max_budget": 30, "surprise": 1}, {"key": "sk-nope", "max_budget": 1},
+        {"key": two["key"], "budget_duration": "2mo"}, {"key": two["key"], "rpm_limit": 4}]);
+    let answer = master
+        .post("/key/bulk_update", json!({ "keys": keys }))
+        .await;
+    assert_eq!(
+        answer.header("x-tollkeeper-ignored-fields"),
+        Some("surprise")
+    );
+    let done = answer.ok();
+    assert_eq!(done["total_requested"], 4);
+    assert_has(
+        &done["successful_updates"],
+        &json!([{"key": one["key"], "key_info": {"max_budget": 30.0}}, {"key": two["key"], "key_info": {"rpm_limit": 4}}]),
+    );
+    assert_has(
+        &done["failed_updates"],
+        &json!([{"key": "sk-nope", "failed_reason": "Key not found."}, {"key": two["key"]}]),
+    );
+    let wrong = json!({"keys": [{"rpm_limit": 1}, {"key": one["key"], "rpm_limit": -1}]});
+    let (status, body) = master.post("/key/bulk_update", wrong).await.refused();
+    assert_eq!(status, 422);
+    assert_eq!(body["detail"][0]["loc"], json!(["body", "keys", 0, "key"]));
+    assert_eq!(
+        body["detail"][1]["loc"],
+        json!(["body", "keys", 1, "rpm_limit"])
+    );
+    assert_eq!(
+        master
+            .post("/key/bulk_update", json!({"keys": []}))
+            .await
+            .status,
+        400
+    );
+    let user = api.person("internal_user").await;
+    let own = user.client.new_key(json!({})).await;
+    let own = json!({"keys": [{"key": own["key"], "rpm_limit": 1}]});
+    assert_eq!(
+        user.client.post("/key/bulk_update", own).await.refused(),
+        detail(
+            403,
+            json!({"error": "Only proxy admins can perform bulk key updates"})
+        )
+    );
+}
+
+on_both!(
+    several_keys_are_shown_to_those_who_may_see_them_all,
+    info_v2
+);
+async fn info_v2(database: Database) {
+    let api = Api::start(database).await;
+    let (user, other) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let (one, two) = (
+        user.client.new_key(json!({"key_alias": "one"})).await,
+        other.client.new_key(json!({})).await,
+    );
+    let ask = |keys: Value| json!({ "keys": keys });
+    let both = ask(json!([one["key"], "sk-nope", two["token"]]));
+    let shown = api.master().post("/v2/key/info", both.clone()).await.ok();
+    assert_eq!(shown["key"], json!([one["key"], two["token"]]));
+    assert_has(
+        &shown["info"],
+        &json!([{"key_alias": "one", "user_id": user.id}, {"user_id": other.id}]),
+    );
+    assert_eq!(shown["info"][0].get("token"), None);
+    user.client
+        .post("/v2/key/info", ask(json!([one["key"]])))
+        .await
+        .ok();
+    assert_eq!(
+        user.client.post("/v2/key/info", both).await.refused(),
+        error(
+            403,
+            "auth_error",
+            None,
+            "You are not allowed to access this key's info. Your role=internal_user"
+        )
+    );
+    assert_eq!(
+        api.master().post("/v2/key/info", json!({})).await.status,
+        422
+    );
+}
+
+on_both!(aliases_are_listed_to_those_who_see_their_keys, aliases);
+async fn aliases(database: Database) {
+    let api = Api::start(database).await;
+    let user = api.person("internal_user").await;
+    let team = json!({"members_with_roles": [{"role": "admin", "user_id": user.id}]});
+    let team = api.master().post("/team/new", team).await.ok()["team_id"].clone();
+    for (alias, body) in [
+        ("b_mine", json!({"user_id": user.id})),
+        ("a_team", json!({ "team_id": team })),
+        ("c%else", json!({})),
+    ] {
+        let mut body = body;
+        body["key_alias"] = json!(alias);
+        api.master().new_key(body).await;
+    }
+    let list = async |query: &str| api.master().get(&format!("/key/aliases{query}")).await.ok();
+    assert_eq!(
+        list("?size=2").await,
+        json!({"aliases": ["a_team", "b_mine"], "total_count": 3, "current_page": 1, "total_pages": 2, "size": 2})
+    );
+    assert_eq!(list("?size=2&page=2").await["aliases"], json!(["c%else"]));
+    assert_eq!(list("?search=MINE").await["aliases"], json!(["b_mine"]));
+    assert_eq!(list("?search=%25").await["aliases"], json!(["c%else"]));
+    let of_team = format!("?team_id={}", team.as_str().unwrap());
+    assert_eq!(list(&of_team).await["aliases"], json!(["a_team"]));
+    let own = user.client.get("/key/aliases").await.ok();
+    assert_eq!(own["aliases"], json!(["a_team", "b_mine"]));
+    assert_eq!(api.master().get("/key/aliases?size=101").await.status, 422);
+    assert_eq!(api.keyholder().await.get("/key/aliases").await.status, 403);
+}
+
+on_both!(a_key_that_works_says_so, health);
+async fn health(database: Database) {
+    let api = Api::start(database).await;
+    let key = api.master().new_key(json!({})).await;
+    let client = api.client(Some(text(&key, "key")));
+    let healthy = json!({"key": "healthy", "logging_callbacks": null});
+    assert_eq!(client.post("/key/health", json!({})).await.ok(), healthy);
+    api.master()
+        .post("/key/block", json!({"key": key["key"]}))
+        .await
+        .ok();
+    assert_eq!(client.post("/key/health", json!({})).await.status, 401);
+}
+
+on_both!(
+    keys_are_found_by_organization_and_shown_with_their_users,
+    filters
+);
+async fn filters(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let user = api
+        .person_with(json!({"user_role": "internal_user", "user_email": "u@x.com"}))
+        .await;
+    let one = json!({"organization_id": "org", "user_id": user.id, "agent_id": "agent"});
+    let one = master.new_key(one).await;
+    let two = master.new_key(json!({"project_id": "p_1"})).await;
+    let list =
+        async |query: &str| master.get(&format!("/key/list?{query}")).await.ok()["keys"].clone();
+    assert_eq!(list("organization_id=org").await, json!([one["token"]]));
+    assert_eq!(list("agent_id=agent").await, json!([one["token"]]));
+    assert_eq!(list("agent_id=Agent").await, json!([]));
+    assert_eq!(list("project_id=p_1").await, json!([two["token"]]));
+    assert_eq!(list("project_id=p%251").await, json!([]));
+    let full = list("organization_id=org&return_full_object=true&expand=user").await;
+    assert_has(
+        &full[0]["user"],
+        &json!({"user_id": user.id, "user_email": "u@x.com"}),
+    );
+    let plain = list("organization_id=org&return_full_object=true").await;
+    assert_eq!(plain[0].get("user"), None);
+}
