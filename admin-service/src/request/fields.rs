@@ -11,6 +11,8 @@ mod customers;
 mod models;
 mod tags;
 
+pub mod people;
+
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
 pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
 pub use models::{MODEL_ID, NEW_GROUP, NEW_MODEL, UPDATE_GROUP, UPDATE_MODEL};

@@ -2,17 +2,17 @@
 
 use super::row::Access::Public;
 use super::row::{Row, get, post};
-use crate::openapi::schema::{TEXT, WHOLE, one};
+use crate::openapi::schema::{TEXT, one};
 use crate::policy::Action as A;
 use crate::request::{
-    GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, NEW_TEAM, NEW_USER, TEAM_IDS, UPDATE_KEY,
-    UPDATE_TEAM, UPDATE_USER, USER_IDS,
+    GENERATE_KEY, KEY_NAME, KEY_NAMES, MEMBER_ADD, NEW_TEAM, TEAM_IDS, UPDATE_KEY, UPDATE_TEAM,
 };
-use crate::routes::{health, keys, teams, users};
+use crate::routes::{health, keys, teams};
 
 mod budgets;
 mod customers;
 mod models;
+mod people;
 mod settings;
 mod spend;
 
@@ -20,7 +20,9 @@ mod spend;
 pub fn rows() -> Vec<Row> {
     [
         keys(),
-        users(),
+        people::users(),
+        people::invitations(),
+        people::sessions(),
         teams(),
         budgets::rows(),
         customers::rows(),
@@ -44,16 +46,6 @@ fn keys() -> Vec<Row> {
         post(A::KeyUnblock,    "/key/unblock",              "unblock_key",       keys::unblock).body(KEY_NAME).also(&[404]).json(one(&keys::KEY)),
         get( A::KeyInfo,       "/key/info",                 "info_key_fn",       keys::info).query(keys::INFO_QUERY).also(&[404]).json(one(&keys::INFO)),
         get( A::KeyList,       "/key/list",                 "list_keys",         keys::list).query(keys::LIST_QUERY).json(one(&keys::LISTED)),
-    ]
-}
-
-#[rustfmt::skip]
-fn users() -> Vec<Row> {
-    vec![
-        post(A::UserNew,       "/user/new",                 "new_user",          users::new).body(NEW_USER).also(&[404, 409]).json(one(&users::CREATED)),
-        post(A::UserUpdate,    "/user/update",              "user_update",       users::update).body(UPDATE_USER).also(&[404, 409]).json(one(&users::UPDATED)),
-        post(A::UserDelete,    "/user/delete",              "delete_user",       users::delete).body(USER_IDS).also(&[404]).json(WHOLE),
-        get( A::UserInfo,      "/user/info",                "user_info",         users::info).query(users::INFO_QUERY).also(&[404]).json(one(&users::INFO)),
     ]
 }
 

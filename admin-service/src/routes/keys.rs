@@ -30,6 +30,7 @@ pub use delete::{DELETED, delete};
 pub(super) use fields::{all_texts, apply, limits, spend, unenforced, window};
 pub use generate::generate;
 pub(super) use generate::{blank, blank_without_secret, insert_new};
+pub(super) use grant::{limits_within, models_within};
 pub use info::{INFO, INFO_QUERY, info};
 pub use list::{LIST_QUERY, LISTED, list};
 pub use shape::{CREATED, KEY, UPDATED};

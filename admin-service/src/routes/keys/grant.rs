@@ -230,7 +230,11 @@ fn routes_within(asked: &[String], own: &[String]) -> Result<(), ApiError> {
 }
 
 /// `in_team`: whether what is asked for may say "the models of its team".
-fn models_within(asked: &[String], own: &[String], in_team: bool) -> Result<(), ApiError> {
+pub(in crate::routes) fn models_within(
+    asked: &[String],
+    own: &[String],
+    in_team: bool,
+) -> Result<(), ApiError> {
     let all = |own: &String| matches!(own.as_str(), "*" | "all-proxy-models");
     if own.is_empty() || own.iter().any(all) {
         return Ok(());
@@ -273,7 +277,10 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
-fn limits_within(asked: &LimitColumns, own: &LimitColumns) -> Result<(), ApiError> {
+pub(in crate::routes) fn limits_within(
+    asked: &LimitColumns,
+    own: &LimitColumns,
+) -> Result<(), ApiError> {
     let more = |field: &'static str, asked: String, own: String| {
         Err(Refusal::MoreThanOwn { field, asked, own }.into())
     };
