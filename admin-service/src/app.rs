@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::publish::Health;
 use crate::router::metrics::Metrics;
 use crate::settings::{Live, Settings};
+use crate::sign_in::password::Hasher;
+use crate::sign_in::secrets::Keys;
 use crate::store::catalogue_rows::{self, CatalogueRows};
 use crate::store::{Store, StoreError};
 
@@ -28,6 +30,10 @@ pub struct App {
     /// Requests by route and status.
     pub metrics: Metrics,
     catalogue: watch::Receiver<Arc<Catalogue>>,
+    /// Hashes passwords.
+    pub passwords: Arc<Hasher>,
+    /// The keys of signing in.
+    pub keys: Arc<Keys>,
     master: KeyHash,
 }
 
@@ -41,6 +47,7 @@ impl App {
         catalogue: watch::Receiver<Arc<Catalogue>>,
     ) -> Self {
         let master = config.master_key.hash();
+        let keys = Keys::of(&config.master_key);
         Self {
             config: Arc::new(config),
             store,
@@ -48,6 +55,8 @@ impl App {
             live,
             metrics: Metrics::default(),
             catalogue,
+            passwords: Arc::new(Hasher::new()),
+            keys: Arc::new(keys),
             master,
         }
     }

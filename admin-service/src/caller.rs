@@ -3,7 +3,7 @@
 //! Decides: where a credential may stand, whether it is the master key or a virtual key that may be used at this moment. Leaves to `policy`
 //! what its owner may do. Failure stance: several credentials must agree; a key that cannot be looked up is 503, never anybody.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -15,6 +15,11 @@ use crate::app::App;
 use crate::clock::date;
 use crate::error::{ApiError, Refusal};
 use crate::store::keys::{self, Standing};
+use crate::store::sessions::Method;
+
+mod session;
+
+use session::Cookie;
 
 /// The user that the master key acts as.
 pub const MASTER_USER: &str = "default_user_id";
@@ -73,8 +78,15 @@ impl Role {
 pub enum CallerKey {
     /// The master key.
     Master,
-    /// The service itself.
+    /// None: the service itself, or somebody who signs in.
     Service,
+    /// None: a browser's session.
+    Session {
+        /// The hash of its id.
+        id_hash: String,
+        /// How its user signed in.
+        method: Method,
+    },
     /// A virtual key.
     Virtual {
         /// Its hash, hexadecimal.
@@ -111,17 +123,46 @@ impl Caller {
         }
     }
 
-    /// Proves the caller of a request.
+    /// Somebody who signs in, having proven that they are `user_id`.
+    pub(crate) fn signing_in(user_id: &str, from: String) -> Self {
+        Self {
+            role: Role::Unknown,
+            user_id: Some(user_id.to_owned()),
+            key: CallerKey::Service,
+            from,
+        }
+    }
+
+    /// Proves the caller of a request: by a key, by a browser's session, or by both if they are of one user.
     pub async fn prove(parts: &Parts, app: &App) -> Result<Self, ApiError> {
-        let from = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or_else(String::new, |ConnectInfo(address)| address.ip().to_string());
-        let secret = credential(&parts.headers, app.config.key_header.as_deref())?;
-        let Some(key) = VirtualKey::parse(&secret) else {
+        let from = source(parts, app).map_or_else(String::new, |address| address.to_string());
+        let cookie = session::cookie(&parts.headers, app, &from).await?;
+        let secret = match credential(&parts.headers, app.config.key_header.as_deref()) {
+            Err(Refusal::NoCredential) => match cookie {
+                Cookie::Absent => return Err(Refusal::NoCredential.into()),
+                Cookie::Over(why) => return Err(why.into()),
+                Cookie::Of(caller) => {
+                    session::check_page(parts, app)?;
+                    return Ok(*caller);
+                }
+            },
+            secret => secret?,
+        };
+        let caller = Self::of_secret(&secret, app, from).await?;
+        match cookie {
+            Cookie::Of(person) if person.user_id != caller.user_id => {
+                Err(Refusal::CredentialsDisagree.into())
+            }
+            // A cookie that proves nobody takes nothing away from the key.
+            Cookie::Of(_) | Cookie::Over(_) | Cookie::Absent => Ok(caller),
+        }
+    }
+
+    async fn of_secret(secret: &[u8], app: &App, from: String) -> Result<Self, ApiError> {
+        let Some(key) = VirtualKey::parse(secret) else {
             return Err(match secret.strip_prefix(b"sk-") {
                 Some(_) => Refusal::UnknownKey,
-                None => Refusal::NotAVirtualKey(masked(&String::from_utf8_lossy(&secret), 4, 4)),
+                None => Refusal::NotAVirtualKey(masked(&String::from_utf8_lossy(secret), 4, 4)),
             }
             .into());
         };
@@ -187,7 +228,7 @@ impl Caller {
     pub fn token(&self) -> Option<&str> {
         match &self.key {
             CallerKey::Virtual { token, .. } => Some(token),
-            CallerKey::Master | CallerKey::Service => None,
+            CallerKey::Master | CallerKey::Service | CallerKey::Session { .. } => None,
         }
     }
 
@@ -196,9 +237,18 @@ impl Caller {
         match &self.key {
             CallerKey::Virtual { token, .. } => token,
             CallerKey::Master => "litellm_proxy_master_key",
-            CallerKey::Service => "",
+            CallerKey::Service | CallerKey::Session { .. } => "",
         }
     }
+}
+
+/// The address a request came from, behind the proxies that are trusted to say so.
+pub fn source(parts: &Parts, app: &App) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let hops = parts.headers.get_all("x-forwarded-for").iter();
+    let hops = hops.filter_map(|hop| hop.to_str().ok()).collect::<Vec<_>>();
+    let peer = peer.ip().to_canonical();
+    Some(app.config.sign_in.source(peer, &hops.join(",")))
 }
 
 fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, Refusal> {

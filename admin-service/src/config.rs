@@ -19,11 +19,13 @@ mod known;
 mod rotation;
 mod section;
 mod settings;
+mod sign_in;
 mod source;
 
 pub use environment::Environment;
 pub use rotation::RotationSettings;
 pub(crate) use section::Section;
+pub use sign_in::{SignIn, Sso};
 pub use source::FileSource;
 
 /// The command line.
@@ -90,6 +92,8 @@ pub struct Config {
     pub rotation: RotationSettings,
     /// `litellm_key_header_name`: the one header in which keys are looked for.
     pub key_header: Option<String>,
+    /// How people sign in.
+    pub sign_in: SignIn,
     /// Sentences for the start-up log.
     pub warnings: Vec<String>,
 }

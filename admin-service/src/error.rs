@@ -28,6 +28,26 @@ pub enum ApiError {
     Broken(String),
 }
 
+impl ApiError {
+    /// What the caller reads of it, where it is told inside an answer about several things. What is nobody's fault is no such thing.
+    pub fn sentence(self) -> Result<String, Self> {
+        match self {
+            Self::Refused(refusal) => Ok(match refusal.wire().shape {
+                Shape::Error { message, .. } | Shape::Detail(Value::String(message)) => message,
+                Shape::Detail(detail) => {
+                    let inner = detail.get("error").and_then(Value::as_str);
+                    inner.map_or_else(|| detail.to_string(), str::to_owned)
+                }
+            }),
+            Self::Invalid(problems) => {
+                let all = problems.iter().map(Problem::to_json).collect::<Vec<_>>();
+                Ok(Value::Array(all).to_string())
+            }
+            Self::Store(_) | Self::Broken(_) => Err(self),
+        }
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -183,7 +203,15 @@ impl IntoResponse for Wire {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::Refused(refusal) => refusal.wire().into_response(),
+            Self::Refused(refusal) => {
+                let after = refusal.retry_after();
+                let mut response = refusal.wire().into_response();
+                if let Some(seconds) = after {
+                    let seconds = HeaderValue::from(seconds);
+                    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+                }
+                response
+            }
             Self::Invalid(problems) => {
                 let detail: Vec<Value> = problems.iter().map(Problem::to_json).collect();
                 (

@@ -24,4 +24,5 @@ pub mod routes;
 pub mod secrets;
 pub mod serve;
 pub mod settings;
+pub mod sign_in;
 pub mod store;

@@ -73,7 +73,7 @@ pub fn document(rows: &[Row]) -> Value {
             "description": "People, keys, limits and spend, over an API that clients of LiteLLM Proxy know. \
                 Amounts are dollars. Beside what is listed here, a number or flag may be sent as a text that reads as one.",
         },
-        "security": [{"key": []}, {"header": []}],
+        "security": [{"key": []}, {"header": []}, {"session": []}],
         "paths": paths,
         "components": {
             "schemas": records,
@@ -81,6 +81,8 @@ pub fn document(rows: &[Row]) -> Value {
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "the master key or a virtual key"},
                 "header": {"type": "apiKey", "in": "header", "name": "x-litellm-api-key"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-tk_session", "description":
+                    "what signing in gives a browser; `tk_session` where PROXY_BASE_URL is not https"},
             },
         },
     })

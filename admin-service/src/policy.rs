@@ -170,6 +170,11 @@ pub use table::*;
 pub struct Upkeep;
 impl Writes for Upkeep {}
 
+/// Signing in: somebody does it who proved by a password or a link who they are.
+#[derive(Clone, Copy, Debug)]
+pub struct SigningIn;
+impl Writes for SigningIn {}
+
 /// The proof that `caller` may do `R`.
 #[derive(Clone, Debug)]
 pub struct Authorized<R> {
@@ -188,6 +193,18 @@ impl Authorized<Upkeep> {
         Self {
             caller: Caller::service(),
             reach: Reach::Any,
+            route: String::new(),
+            proof: PhantomData,
+        }
+    }
+}
+
+impl Authorized<SigningIn> {
+    /// For what somebody changes by signing in: their own session and password.
+    pub(crate) fn of_person(user_id: &str, from: String) -> Self {
+        Self {
+            caller: Caller::signing_in(user_id, from),
+            reach: Reach::Own,
             route: String::new(),
             proof: PhantomData,
         }

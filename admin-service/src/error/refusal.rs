@@ -57,6 +57,58 @@ pub enum Refusal {
     },
     /// Only the master key may call this route.
     OnlyMasterKey(String),
+    /// The session ended, by itself or by its user.
+    SessionOver,
+    /// A page of another site made a browser ask.
+    OtherSite,
+    /// Name or password are wrong.
+    BadCredentials,
+    /// Too many failed sign-ins; for how many seconds there may be none.
+    SignInsBlocked {
+        /// Seconds.
+        seconds: u64,
+    },
+    /// Too many sign-ins at once.
+    TooManySignIns,
+    /// Passwords sign nobody in: the identity provider does.
+    OnlySso,
+    /// The identity provider lacks settings.
+    SsoIncomplete(String),
+    /// Only admins use the pages; the role.
+    PagesForAdmins(String),
+    /// Only a session ends this way.
+    NotASession,
+    /// Only a session that a password began changes it.
+    NotAPasswordSession,
+    /// The current password is another one.
+    WrongPassword,
+    /// A password that the policy refuses; what it lacks.
+    WeakPassword(String),
+
+    /// An invitation for nobody.
+    InvitationUserMissing,
+    /// Only admins invite; the role.
+    InvitationForAdmins(&'static str),
+    /// No such invitation.
+    InvitationMissing,
+    /// No such link.
+    LinkMissing,
+    /// The link's time is over.
+    LinkExpired,
+    /// The link was used.
+    LinkUsed,
+    /// No onboarding token.
+    OnboardingMissing,
+    /// An onboarding token of another link, or none.
+    OnboardingInvalid,
+    /// The link is another user's.
+    OnboardingOther {
+        /// Who was named.
+        got: String,
+        /// Whose it is.
+        expected: String,
+    },
+
     /// No such path.
     NoRoute,
     /// A path that this product does not serve although LiteLLM does; says what.
@@ -290,6 +342,8 @@ pub enum Refusal {
     EmailExists(String),
     /// A user of this id exists.
     UserExists(String),
+    /// A user of this id at the identity provider exists.
+    SsoUserExists(String),
     /// `/user/info` of a user that is not there.
     UserMissing(String),
     /// Somebody else's user.
@@ -301,6 +355,20 @@ pub enum Refusal {
     },
     /// A write to a user that is not there.
     UserUpdateMissing(String),
+    /// `/v2/user/info` of a user that is not there.
+    UserInfoMissing(String),
+    /// Only admins list users.
+    UserListForAdmins,
+    /// A role that the caller may not give.
+    RoleForAdmins(String),
+    /// A field of a user that this caller may not set.
+    UserFieldForAdmins(&'static str),
+    /// An organization that is not there.
+    UserOrganizationMissing(String),
+    /// More users in one request than may be.
+    TooManyUsers(usize),
+    /// Neither users nor changes for all of them.
+    NoBulkUpdate,
     /// A user to delete that is not there.
     UserDeleteMissing(String),
     /// A team named in `teams` that is not there.

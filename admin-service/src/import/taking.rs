@@ -206,6 +206,8 @@ impl Work<'_> {
             },
             total,
             last_ms: micros(row.get("last_active")).unwrap_or(now_us) / 1_000,
+            // Its window is its row's.
+            window_end_ms: 0,
         };
         self.spend.insert(scope, state);
     }

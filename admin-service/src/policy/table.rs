@@ -58,13 +58,41 @@ policy! {
     KeyHealth, MANAGE_INFO,              [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 
     /// Makes a user.
-    UserNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    UserNew: Writes, MANAGE,             [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
     /// Changes a user.
     UserUpdate: Writes, MANAGE,          [ANY,  OWN,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Deletes users.
-    UserDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    UserDelete: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
     /// Reads a user.
-    UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, ORG];
+    /// Lists users.
+    UserList, MANAGE,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
+    /// Changes many users.
+    UserBulkUpdate: Writes, MANAGE,      [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Reads the roles there are.
+    UserRoles, MANAGE,                   [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
+    /// Finds users by id or address.
+    UserFilter, MANAGE_INFO,             [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    /// Counts users.
+    UserSeats, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes one's own password.
+    PasswordChange: Writes, MANAGE,      [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+
+    /// Invites a user.
+    InvitationNew: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    /// Reads an invitation.
+    InvitationInfo, MANAGE,              [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes an invitation.
+    InvitationUpdate: Writes, MANAGE,    [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Deletes an invitation.
+    InvitationDelete: Writes, MANAGE,    [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
+
+    /// Ends one's own session.
+    SessionLogout: Writes, MANAGE,       [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    /// Reads what pages must know.
+    UiSettings, MANAGE_INFO,             [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
+    /// Reads whether an identity provider is configured.
+    SsoReadiness, MANAGE_INFO,           [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
     /// Makes a team.
     TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];

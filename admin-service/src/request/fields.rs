@@ -14,6 +14,8 @@ pub(super) mod organizations;
 mod tags;
 pub(super) mod teams;
 
+pub mod people;
+
 pub use budgets::{BUDGET, BUDGET_ID, BUDGET_IDS};
 pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
 pub use keys::{BULK_UPDATE_KEYS, KEYS_ASKED, REGENERATE_KEY, RESET_SPEND};

@@ -2,17 +2,20 @@
 
 use super::row::Access::Public;
 use super::row::{Row, get, patch, post};
-use crate::openapi::schema::{TEXT, WHOLE, one};
+use crate::openapi::schema::{TEXT, one};
 use crate::policy::Action as A;
 use crate::request::{
-    BULK_MEMBER_ADD, BULK_UPDATE_KEYS, GENERATE_KEY, KEYS_ASKED, KEY_NAME, KEY_NAMES, MEMBER_ADD, MEMBER_DELETE, MEMBER_UPDATE, NEW_TEAM, NEW_USER, PATCH_TEAM, REGENERATE_KEY, RESET_SPEND, TEAM_ID, TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY, UPDATE_TEAM, UPDATE_USER, USER_IDS,
+    BULK_MEMBER_ADD, BULK_UPDATE_KEYS, GENERATE_KEY, KEY_NAME, KEY_NAMES, KEYS_ASKED, MEMBER_ADD,
+    MEMBER_DELETE, MEMBER_UPDATE, NEW_TEAM, PATCH_TEAM, REGENERATE_KEY, RESET_SPEND, TEAM_ID,
+    TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY, UPDATE_TEAM,
 };
-use crate::routes::{health, keys, teams, users};
+use crate::routes::{health, keys, teams};
 
 mod budgets;
 mod customers;
 mod models;
 mod organizations;
+mod people;
 mod settings;
 mod spend;
 
@@ -20,7 +23,9 @@ mod spend;
 pub fn rows() -> Vec<Row> {
     [
         keys(),
-        users(),
+        people::users(),
+        people::invitations(),
+        people::sessions(),
         teams(),
         budgets::rows(),
         organizations::rows(),
@@ -53,16 +58,6 @@ fn keys() -> Vec<Row> {
         get( A::KeyList,       "/key/list",                 "list_keys",         keys::list).query(keys::LIST_QUERY).json(one(&keys::LISTED)),
         get( A::KeyAliases,    "/key/aliases",              "key_aliases",       keys::aliases).query(keys::ALIASES_QUERY).json(one(&keys::ALIASES)),
         post(A::KeyHealth,     "/key/health",               "key_health",        keys::health).json(one(&keys::HEALTH)),
-    ]
-}
-
-#[rustfmt::skip]
-fn users() -> Vec<Row> {
-    vec![
-        post(A::UserNew,       "/user/new",                 "new_user",          users::new).body(NEW_USER).also(&[404, 409]).json(one(&users::CREATED)),
-        post(A::UserUpdate,    "/user/update",              "user_update",       users::update).body(UPDATE_USER).also(&[404, 409]).json(one(&users::UPDATED)),
-        post(A::UserDelete,    "/user/delete",              "delete_user",       users::delete).body(USER_IDS).also(&[404]).json(WHOLE),
-        get( A::UserInfo,      "/user/info",                "user_info",         users::info).query(users::INFO_QUERY).also(&[404]).json(one(&users::INFO)),
     ]
 }
 

@@ -48,6 +48,14 @@ impl Answer {
         self
     }
 
+    /// Says something that its caller should know.
+    #[must_use]
+    pub fn warning(mut self, told: &'static str) -> Self {
+        self.headers
+            .insert("x-tollkeeper-warning", HeaderValue::from_static(told));
+        self
+    }
+
     /// Keeps a secret out of caches.
     #[must_use]
     pub fn secret(mut self) -> Self {

@@ -36,7 +36,7 @@ pub use aliases::{ALIASES, ALIASES_QUERY, aliases};
 pub use block::{block, unblock};
 pub use delete::{DELETED, delete};
 pub(super) use fields::{all_texts, apply, limits, refresh_at, spend, unenforced, window};
-pub(super) use generate::{blank, blank_without_secret, insert_new};
+pub(super) use generate::{blank, insert_new};
 pub use generate::{generate, service_account};
 pub(super) use grant::{changed, limits_within, models_within, window_within};
 pub use health::{HEALTH, health};

@@ -8,24 +8,32 @@ use sqlx::AnyConnection;
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
 use crate::error::ApiError;
-use crate::openapi::schema::{ANY, FLAG, NUMBER, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, list};
+use crate::openapi::schema;
+use crate::openapi::schema::{ANY, FLAG, NUMBER, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS};
 use crate::routes::shape::{self, Times, dollars};
 use crate::store::outbox::Kind;
 use crate::store::row::Object;
 use crate::store::spend::{Spent, spent};
 use crate::store::users::{UserRow, teams_of};
 
+mod bulk_update;
 mod delete;
 mod fields;
 mod info;
+mod list;
 mod new;
+mod roles;
+mod scope;
 mod update;
 
+pub use bulk_update::{BULK_UPDATED, bulk_update};
 pub use delete::delete;
 pub(super) use fields::apply;
-pub use info::{INFO, INFO_QUERY, info};
+pub use info::{FLAT, INFO, INFO_QUERY, flat, info};
+pub use list::{FILTER_QUERY, FOUND, LIST_QUERY, LISTED, SEATS, filter, list, seats};
 pub(super) use new::insert_new;
 pub use new::{CREATED, new};
+pub use roles::{ROLES, available_roles};
 pub use update::{UPDATED, update};
 
 /// A user as answers show them.
@@ -37,7 +45,7 @@ pub static USER: Record = Record::with(
         ("user_alias user_email user_role sso_user_id", TEXT_OR_NULL),
         ("blocked", FLAG.or_null()),
         ("teams", TEXTS),
-        ("models", list(&ANY)),
+        ("models", schema::list(&ANY)),
         ("metadata", OBJECT),
         ("spend", NUMBER),
         ("created_at updated_at", TEXT),

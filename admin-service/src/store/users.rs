@@ -13,6 +13,10 @@ use super::row::{self, LimitColumns, Object, Statement};
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
+mod list;
+
+pub use list::{ListUsers, Listed, Sort, counts, ids_after, list, newest_teams, teams_of_all};
+
 /// A user's row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRow {
@@ -152,6 +156,8 @@ pub enum Which<'a> {
     Id(&'a str),
     /// By e-mail address, whatever its case.
     Email(&'a str),
+    /// By id at the identity provider.
+    Sso(&'a str),
 }
 
 impl Which<'_> {
@@ -159,6 +165,7 @@ impl Which<'_> {
         match self {
             Self::Id(id) => ("user_id", id.to_owned()),
             Self::Email(email) => ("user_email_folded", folded(email)),
+            Self::Sso(id) => ("sso_user_id", id.to_owned()),
         }
     }
 }

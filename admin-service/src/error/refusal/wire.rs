@@ -17,6 +17,15 @@ const BAD_REQUEST: &str = "bad_request_error";
 const MISSING: &str = "not_found_error";
 
 impl Refusal {
+    /// After how many seconds the same request may be answered otherwise.
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::SignInsBlocked { seconds } => Some(*seconds),
+            Self::TooManySignIns => Some(1),
+            _ => None,
+        }
+    }
+
     /// Status and body.
     #[expect(clippy::too_many_lines, reason = "one row for every refusal")]
     pub fn wire(self) -> Wire {
@@ -108,6 +117,101 @@ impl Refusal {
                 AUTH,
                 format!(
                     "Authentication Error, Tried to access route={route}, which is only for MASTER KEY"
+                ),
+            ),
+            Self::SessionOver => Wire::error(
+                UNAUTHORIZED,
+                AUTH,
+                "Authentication Error, the session is over. Sign in again.",
+            ),
+            Self::OtherSite => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                "A session changes things from pages of this service only: the request says neither \
+                 `sec-fetch-site: same-origin` nor an `origin` that is this service's.",
+            ),
+            Self::BadCredentials => Wire::param(
+                UNAUTHORIZED,
+                AUTH,
+                "invalid_credentials",
+                "Invalid credentials used to access UI. Check 'UI_USERNAME' and 'UI_PASSWORD', or the \
+                 password set for your user",
+            ),
+            Self::SignInsBlocked { .. } => Wire::param(
+                StatusCode::TOO_MANY_REQUESTS,
+                AUTH,
+                "username",
+                "Too many failed sign-in attempts. Try again later.",
+            ),
+            Self::TooManySignIns => Wire::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "service_unavailable",
+                "Too many people sign in at this moment. Try again.",
+            ),
+            Self::OnlySso => Wire::error(
+                FORBIDDEN,
+                AUTH,
+                "Signing in with a password is disabled: sign in by SSO.",
+            ),
+            Self::SsoIncomplete(message) => {
+                Wire::detail_error(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+            Self::PagesForAdmins(role) => Wire::detail_error(
+                UNAUTHORIZED,
+                format!(
+                    "User not allowed to access proxy. User role={role}, proxy mode=admin_only"
+                ),
+            ),
+            Self::NotASession => Wire::detail_error(
+                FORBIDDEN,
+                "Only UI session tokens can be revoked through this endpoint.",
+            ),
+            Self::NotAPasswordSession => Wire::detail_error(
+                FORBIDDEN,
+                "Passwords can only be changed from a dashboard session created by logging in with a password.",
+            ),
+            Self::WrongPassword => Wire::detail_error(BAD, "Current password is incorrect."),
+            Self::WeakPassword(lacks) => Wire::param(
+                BAD,
+                "validation_error",
+                "password",
+                format!("Password does not meet the required policy: {lacks}."),
+            ),
+
+            Self::InvitationUserMissing => Wire::python(
+                BAD,
+                INVALID,
+                "error",
+                "User id does not exist in 'LiteLLM_UserTable'. Fix this by creating user via `/user/new`.",
+            ),
+            Self::InvitationForAdmins(role) => {
+                let message =
+                    format!("Admin-only endpoint. Not allowed to access this., your role={role}");
+                Wire::python(BAD, INVALID, "error", &message)
+            }
+            Self::InvitationMissing => {
+                Wire::detail_error(BAD, "Invitation id does not exist in the database.")
+            }
+            Self::LinkMissing => {
+                Wire::detail_error(UNAUTHORIZED, "Invitation link does not exist in db.")
+            }
+            Self::LinkExpired => Wire::detail_error(UNAUTHORIZED, "Invitation link has expired."),
+            Self::LinkUsed => {
+                Wire::detail_error(UNAUTHORIZED, "Invitation link has already been used.")
+            }
+            Self::OnboardingMissing => Wire::detail_error(
+                UNAUTHORIZED,
+                "Missing onboarding session for invitation link.",
+            ),
+            Self::OnboardingInvalid => Wire::detail_error(
+                UNAUTHORIZED,
+                "Invalid onboarding session for invitation link.",
+            ),
+            Self::OnboardingOther { got, expected } => Wire::detail_error(
+                UNAUTHORIZED,
+                format!(
+                    "Invalid invitation link. The user id submitted does not match the user id this link \
+                     is attached to. Got={got}, Expected={expected}"
                 ),
             ),
             Self::NoRoute => Wire::detail(NOT_FOUND, "Not Found"),
@@ -555,6 +659,10 @@ impl Refusal {
                 let message = format!("User with id {id} already exists");
                 Wire::python(CONFLICT, INVALID, "error", &message)
             }
+            Self::SsoUserExists(id) => {
+                let message = format!("User with sso_user_id {id} already exists");
+                Wire::python(CONFLICT, INVALID, "error", &message)
+            }
             Self::UserMissing(id) => {
                 Wire::error(NOT_FOUND, INVALID, format!("User {id} not found"))
             }
@@ -565,9 +673,39 @@ impl Refusal {
                     "key not allowed to access this user's info. user_id={asked}, key's user_id={own}"
                 ),
             ),
-            Self::UserUpdateMissing(id) => {
+            Self::UserUpdateMissing(id) | Self::UserInfoMissing(id) => {
                 Wire::error(NOT_FOUND, INVALID, format!("User not found: {id}"))
             }
+            Self::UserListForAdmins => Wire::detail_error(
+                FORBIDDEN,
+                "Only proxy admins and organization admins can list users.",
+            ),
+            Self::RoleForAdmins(role) => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                "user_role",
+                format!("Only proxy admins can create users with the role {role}."),
+            ),
+            Self::UserFieldForAdmins(field) => Wire::param(
+                FORBIDDEN,
+                AUTH,
+                field,
+                format!("Only proxy admins can set `{field}` of a user."),
+            ),
+            Self::UserOrganizationMissing(id) => Wire::detail_error(
+                NOT_FOUND,
+                format!("Organization doesn't exist in db. Organization={id}."),
+            ),
+            Self::TooManyUsers(most) => Wire::error(
+                BAD,
+                INVALID,
+                format!("At most {most} users can be updated in one request."),
+            ),
+            Self::NoBulkUpdate => Wire::error(
+                BAD,
+                INVALID,
+                "Must specify either 'users' for individual updates or 'all_users=True' with 'user_updates' for bulk updates",
+            ),
             Self::UserDeleteMissing(id) => {
                 Wire::detail_error(NOT_FOUND, format!("User not found, passed user_id={id}"))
             }

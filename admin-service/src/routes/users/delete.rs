@@ -5,13 +5,17 @@ use axum::extract::State;
 use serde_json::json;
 
 use crate::app::App;
+use crate::caller::Role;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, UserDelete};
 use crate::request::{Body, USER_IDS};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
 use crate::store::keys::{self, Owner};
-use crate::store::{Change, Tx, members, users};
+use crate::store::users::UserRow;
+use crate::store::{
+    Change, Tx, invitations, members, organization_members, passwords, sessions, teams, users,
+};
 
 /// Deletes users with their keys and memberships, all that are named or none. Answers how many.
 pub async fn delete(
@@ -42,6 +46,9 @@ impl Change for Delete<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<usize, ApiError> {
         for user_id in &self.user_ids {
             let found = users::lock(tx, users::Which::Id(user_id)).await?;
+            if !self.by.is_admin() {
+                check_scope(tx, self.by, found.as_ref()).await?;
+            }
             let user = found.ok_or_else(|| Refusal::UserDeleteMissing(user_id.clone()))?;
             for key in keys::of_owner(tx.connection(), Owner::User(user_id)).await? {
                 keys::delete(tx, self.by, &key).await?;
@@ -49,8 +56,48 @@ impl Change for Delete<'_> {
             for member in members::of_user(tx.connection(), user_id).await? {
                 members::delete(tx, self.by, &member).await?;
             }
+            for member in organization_members::of_user(tx.connection(), user_id).await? {
+                organization_members::delete(tx, self.by, &member).await?;
+            }
+            passwords::delete(tx, self.by, user_id).await?;
+            invitations::delete_of_user(tx, self.by, user_id).await?;
+            // Whoever gets this id again has nothing of these.
+            sessions::end_of_user(tx, self.by, user_id, None).await?;
             users::delete(tx, self.by, &user).await?;
         }
         Ok(self.user_ids.len())
     }
+}
+
+/// An admin of organizations deletes plain users who belong to theirs alone, and is not told of others.
+async fn check_scope(
+    tx: &mut Tx,
+    by: &Authorized<UserDelete>,
+    user: Option<&UserRow>,
+) -> Result<(), ApiError> {
+    let own = by.caller.user_id.as_deref();
+    let theirs = organization_members::administered(tx.connection(), own).await?;
+    if let Some(user) = user {
+        let role = Role::parse(user.user_role.as_deref());
+        let plain = !matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer);
+        let memberships = organization_members::of_user(tx.connection(), &user.user_id).await?;
+        let all_theirs = memberships
+            .iter()
+            .all(|member| !member.is_admin() && theirs.contains(&member.organization_id));
+        let mut teams_theirs = true;
+        for member in members::of_user(tx.connection(), &user.user_id).await? {
+            let team = teams::find(tx.connection(), &member.team_id).await?;
+            let organization = team.and_then(|team| team.organization_id);
+            teams_theirs &= organization.is_some_and(|id| theirs.contains(&id));
+        }
+        if plain && all_theirs && teams_theirs && !memberships.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Refusal::OnlyProxyAdmin {
+        route: "/user/delete".to_owned(),
+        role: by.caller.role.as_str(),
+        user: by.caller.masked_user(),
+    }
+    .into())
 }

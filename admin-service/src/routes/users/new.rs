@@ -12,13 +12,17 @@ use crate::openapi::schema::{Record, TEXT_OR_NULL, TEXTS};
 use crate::policy::{Authorized, UserNew};
 use crate::request::{Body, GENERATE_KEY, NEW_USER, Problem, parse_money};
 use crate::routes::answer::Answer;
+use crate::routes::invitations;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::routes::shape::{Times, dollars};
 use crate::routes::teams::{Joining, join};
 use crate::settings::UserDefaults;
 use crate::store::keys::{KeyRow, random_key};
+use crate::store::organization_members::{self, OrgMemberRow};
 use crate::store::users::{self, UserRow};
-use crate::store::{Change, Tx, teams};
+use crate::store::{Change, Tx, organizations, teams};
+
+mod scope;
 
 /// Fields that go to the key made along with the user, too or alone.
 const TO_KEY: [&str; 11] = [
@@ -64,11 +68,27 @@ pub async fn new(
     let ignored = std::mem::take(&mut body.ignored);
     fields::no_password(&mut body, "/user/new")?;
     let unenforced = keys::unenforced(&body);
-    fill_defaults(&mut body, &app.settings().user_defaults);
-    let teams = teams_to_join(&mut body)?;
+    let defaults = &app.settings().user_defaults;
+    fill_defaults(&mut body, defaults);
+    let sent_teams = body.get("teams").is_some();
+    let mut teams = teams_to_join(&mut body)?;
+    let mut default_teams = Vec::new();
+    if !sent_teams
+        && body
+            .get("user_role")
+            .is_none_or(|role| role != "proxy_admin")
+    {
+        for team in defaults.teams.iter().flatten() {
+            let joining = team_to_join(team)?;
+            if teams.iter().all(|sent| sent.team_id != joining.team_id) {
+                default_teams.push(joining);
+            }
+        }
+    }
+    teams.sort_by(|one, other| one.team_id.cmp(&other.team_id));
     let auto_create_key = body.flag("auto_create_key").value().unwrap_or(true);
-    // Mail and organizations are not part of this service yet; the fields are known and say nothing here.
-    let _ = (body.take("send_invite_email"), body.take("organizations"));
+    let invited = body.flag("send_invite_email").value().unwrap_or(false);
+    let organizations = body.texts("organizations").value().unwrap_or_default();
     let now_us = app.store.clock().now_us();
     let rules = &app.settings().windows;
 
@@ -99,6 +119,9 @@ pub async fn new(
         user,
         key: auto_create_key.then_some(key),
         teams,
+        default_teams,
+        organizations,
+        invited,
     };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
@@ -217,17 +240,7 @@ fn teams_to_join(body: &mut Body) -> Result<Vec<Joining>, ApiError> {
         .and_then(|value| value.as_array().cloned())
         .unwrap_or_default()
     {
-        all.push(match team {
-            Value::String(team_id) => Joining {
-                team_id,
-                ..Joining::default()
-            },
-            Value::Object(object) => joining(&object)?,
-            _ => {
-                let msg = "Input should be a valid string";
-                return Err(Problem::body("string_type", "teams", msg).into());
-            }
-        });
+        all.push(team_to_join(&team)?);
     }
     if let Some(team_id) = body.get("team_id").and_then(Value::as_str)
         && all.iter().all(|joining| joining.team_id != team_id)
@@ -238,6 +251,20 @@ fn teams_to_join(body: &mut Body) -> Result<Vec<Joining>, ApiError> {
         });
     }
     Ok(all)
+}
+
+fn team_to_join(team: &Value) -> Result<Joining, ApiError> {
+    match team {
+        Value::String(team_id) => Ok(Joining {
+            team_id: team_id.clone(),
+            ..Joining::default()
+        }),
+        Value::Object(object) => joining(object),
+        _ => {
+            let msg = "Input should be a valid string";
+            Err(Problem::body("string_type", "teams", msg).into())
+        }
+    }
 }
 
 fn joining(object: &Map<String, Value>) -> Result<Joining, ApiError> {
@@ -263,6 +290,9 @@ struct New<'a> {
     user: UserRow,
     key: Option<KeyRow>,
     teams: Vec<Joining>,
+    default_teams: Vec<Joining>,
+    organizations: Vec<String>,
+    invited: bool,
 }
 
 impl Change for New<'_> {
@@ -271,7 +301,12 @@ impl Change for New<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let mut user = self.user.clone();
+        let (key, teams) = (self.key.as_ref(), &self.teams);
+        if !self.by.is_admin() {
+            scope::check(tx, self.by, &mut user, key, &self.organizations, teams).await?;
+        }
         insert_new(tx, self.by, &mut user).await?;
+        self.join_organizations(tx, &user).await?;
         let mut joined = Vec::new();
         for joining in &self.teams {
             let Some(team) = teams::lock(tx, &joining.team_id).await? else {
@@ -280,11 +315,41 @@ impl Change for New<'_> {
             join(tx, self.app, self.by, &team, &user, joining).await?;
             joined.push(joining.team_id.clone());
         }
+        for joining in &self.default_teams {
+            // A default names a team that may be gone; nobody who makes a user can help that.
+            let Some(team) = teams::lock(tx, &joining.team_id).await? else {
+                tracing::warn!(team = joining.team_id, "a default team does not exist");
+                continue;
+            };
+            join(tx, self.app, self.by, &team, &user, joining).await?;
+            joined.push(joining.team_id.clone());
+        }
+        if self.invited {
+            let invitation = invitations::invite(tx, self.by, &user).await?;
+            invitations::tell(tx, &user, &invitation).await?;
+        }
         let mut key = self.key.clone();
         if let Some(key) = &mut key {
             keys::insert_new(tx, self.by, key, self.app).await?;
         }
         Ok((user, key, joined))
+    }
+}
+
+impl New<'_> {
+    async fn join_organizations(&self, tx: &mut Tx, user: &UserRow) -> Result<(), ApiError> {
+        let mut all = self.organizations.clone();
+        all.sort();
+        all.dedup();
+        for id in all {
+            if organizations::lock(tx, &id).await?.is_none() {
+                return Err(Refusal::UserOrganizationMissing(id).into());
+            }
+            let role = user.user_role.as_deref().unwrap_or("internal_user");
+            let mut member = OrgMemberRow::new(&id, &user.user_id, role);
+            organization_members::insert(tx, self.by, &mut member).await?;
+        }
+        Ok(())
     }
 }
 
@@ -305,6 +370,12 @@ pub(in crate::routes) async fn insert_new<R: crate::policy::Writes>(
         if let Some(other) = other {
             let email = other.user_email.unwrap_or_default();
             return Err(Refusal::EmailExists(email).into());
+        }
+    }
+    if let Some(id) = &user.sso_user_id {
+        let other = users::find(tx.connection(), users::Which::Sso(id)).await?;
+        if other.is_some() {
+            return Err(Refusal::SsoUserExists(id.clone()).into());
         }
     }
     Ok(users::insert(tx, by, user).await?)

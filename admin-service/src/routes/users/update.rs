@@ -8,7 +8,7 @@ use super::{USER, fields, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Record, TEXT, one};
-use crate::policy::{Authorized, UserUpdate};
+use crate::policy::{Authorized, UserUpdate, Writes};
 use crate::request::{Body, Problem, UPDATE_USER};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
@@ -28,19 +28,7 @@ pub async fn update(
     let ignored = std::mem::take(&mut body.ignored);
     fields::no_password(&mut body, "/user/update")?;
     let unenforced = keys::unenforced(&body);
-    let user_id = body.text("user_id").value();
-    let named = match (user_id, body.get("user_email").and_then(Value::as_str)) {
-        (Some(id), _) => Named::Id(id),
-        (None, Some(email)) => {
-            let email = email.to_owned();
-            body.take("user_email");
-            Named::Email(email)
-        }
-        (None, None) => {
-            let msg = "Value error, Either user id or user email must be provided";
-            return Err(Problem::whole_body("value_error", msg).into());
-        }
-    };
+    let named = named(&mut body)?;
     let own = matches!(&named, Named::Id(id) if Some(id) == by.caller.user_id.as_ref());
     let may = by.is_admin() || (own && only_email(&body));
     if !may {
@@ -70,9 +58,56 @@ fn only_email(body: &Body) -> bool {
     body.clone().rest().keys().all(|name| name == "user_email")
 }
 
-enum Named {
+/// How a request names the user that it changes.
+pub(super) enum Named {
+    /// By id.
     Id(String),
+    /// By address.
     Email(String),
+}
+
+/// Who is meant; an address beside an id is a change.
+pub(super) fn named(body: &mut Body) -> Result<Named, ApiError> {
+    let user_id = body.text("user_id").value();
+    match (user_id, body.get("user_email").and_then(Value::as_str)) {
+        (Some(id), _) => Ok(Named::Id(id)),
+        (None, Some(email)) => {
+            let email = email.to_owned();
+            body.take("user_email");
+            Ok(Named::Email(email))
+        }
+        (None, None) => {
+            let msg = "Value error, Either user id or user email must be provided";
+            Err(Problem::whole_body("value_error", msg).into())
+        }
+    }
+}
+
+/// Changes what `body` says of a user.
+pub(super) async fn apply<R: Writes>(
+    tx: &mut Tx,
+    app: &App,
+    by: &Authorized<R>,
+    named: &Named,
+    body: &Body,
+) -> Result<UserRow, ApiError> {
+    let (which, shown) = match named {
+        Named::Id(id) => (users::Which::Id(id), id),
+        Named::Email(email) => (users::Which::Email(email), email),
+    };
+    let found = users::lock(tx, which).await?;
+    let before = found.ok_or_else(|| Refusal::UserUpdateMissing(shown.clone()))?;
+    let mut user = before.clone();
+    let now_us = tx.now_us();
+    fields::apply(&mut user, body.clone(), now_us, &app.settings().windows)?;
+    if let Some(email) = &user.user_email {
+        let other = users::find(tx.connection(), users::Which::Email(email)).await?;
+        if other.is_some_and(|other| other.user_id != user.user_id) {
+            return Err(Refusal::EmailExists(email.clone()).into());
+        }
+    }
+    users::update(tx, by, &before, &mut user).await?;
+    Ok(user)
 }
 
 struct Update<'a> {
@@ -87,27 +122,6 @@ impl Change for Update<'_> {
     type Error = ApiError;
 
     async fn apply(&self, tx: &mut Tx) -> Result<UserRow, ApiError> {
-        let (which, named) = match &self.named {
-            Named::Id(id) => (users::Which::Id(id), id),
-            Named::Email(email) => (users::Which::Email(email), email),
-        };
-        let found = users::lock(tx, which).await?;
-        let before = found.ok_or_else(|| Refusal::UserUpdateMissing(named.clone()))?;
-        let mut user = before.clone();
-        let now_us = tx.now_us();
-        fields::apply(
-            &mut user,
-            self.body.clone(),
-            now_us,
-            &self.app.settings().windows,
-        )?;
-        if let Some(email) = &user.user_email {
-            let other = users::find(tx.connection(), users::Which::Email(email)).await?;
-            if other.is_some_and(|other| other.user_id != user.user_id) {
-                return Err(Refusal::EmailExists(email.clone()).into());
-            }
-        }
-        users::update(tx, self.by, &before, &mut user).await?;
-        Ok(user)
+        apply(tx, self.app, self.by, &self.named, &self.body).await
     }
 }

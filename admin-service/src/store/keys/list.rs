@@ -154,7 +154,7 @@ impl ListKeys {
         }
         if let Some(organization) = &self.organization_id {
             let place = all.text(organization);
-            all.parts.push(format!(
+            all.add(format!(
                 "(organization_id = {place} OR team_id IN (SELECT team_id FROM teams WHERE organization_id = {place}))"
             ));
         }
@@ -162,8 +162,7 @@ impl ListKeys {
             // As it is written: `"field":"value"`. Both databases find a text in another one exactly by replacing it.
             let kept = serde_json::json!({ *field: value }).to_string();
             let place = all.text(kept.trim_start_matches('{').trim_end_matches('}'));
-            all.parts
-                .push(format!("REPLACE(extra, {place}, '') <> extra"));
+            all.add(format!("REPLACE(extra, {place}, '') <> extra"));
         }
         if let Some(token) = &self.token {
             let part = all.like("token", token, false);

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row};
 
-use super::{By, DailyRow, Days, Reach, Which, columns, read_row, sums};
+use super::{By, DailyRow, Days, Which, columns, read_row, sums};
 use crate::store::StoreError;
 use crate::store::conditions::Conditions;
 use crate::store::outbox::unsigned;
-use crate::store::spend::Dimension;
 
 /// What a key spent, nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ pub async fn reset<R: Writes>(
         object_id: object_id.to_owned(),
         partition: Partition(0),
     }]);
-    let windows = windows::read(tx.connection(), &asked, now_ms, rules).await?;
+    let windows = windows::read(tx.connection(), &asked, rules).await?;
     let mut known = scopes::read(tx.connection(), &asked).await?;
     // A window that is over has spent nothing that counts.
     known.retain(|scope, state| state.window_start_ms >= windows.start(scope, now_ms));

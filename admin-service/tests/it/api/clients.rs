@@ -13,6 +13,9 @@ use crate::support::redis::TestRedis;
 
 pub const MASTER: &str = "sk-master-key-of-the-tests-0123456789abcdef";
 
+/// A password that the policy lets pass.
+pub const PASSWORD: &str = "Abcdef12345!xyz";
+
 /// A small catalogue: restoring thousands of models is another test's business.
 pub const ONE_MODEL: &str = "
 model_list:
@@ -54,6 +57,7 @@ pub struct Client {
     base: String,
     http: reqwest::Client,
     key: Option<String>,
+    cookie: Option<String>,
 }
 
 impl Client {
@@ -72,6 +76,13 @@ impl Client {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
+        }
+        if let Some(cookie) = &self.cookie {
+            // As a browser does for a page of the service itself.
+            request = request.header("cookie", cookie);
+            if headers.iter().all(|(name, _)| *name != "sec-fetch-site") {
+                request = request.header("sec-fetch-site", "same-origin");
+            }
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -111,6 +122,26 @@ impl Client {
         self.call(Method::GET, path, None).await
     }
 
+    /// A further session of the same user, who has taken up an invitation.
+    pub async fn again(&self, user_id: &str) -> Self {
+        let anonymous = Self {
+            cookie: None,
+            key: None,
+            ..self.clone()
+        };
+        let body = json!({"username": user_id, "password": PASSWORD});
+        let answer = anonymous.post("/v2/login", body).await;
+        Self {
+            cookie: Some(cookie_of(&answer)),
+            ..anonymous
+        }
+    }
+
+    /// The cookie of a browser.
+    pub fn cookie(&self) -> &str {
+        self.cookie.as_deref().expect("a browser")
+    }
+
     /// A key of its own making.
     pub async fn new_key(&self, body: Value) -> Value {
         self.post("/key/generate", body).await.ok()
@@ -147,7 +178,10 @@ impl Api {
             service,
             redis,
             database,
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("a client"),
         }
     }
 
@@ -156,7 +190,60 @@ impl Api {
             base: format!("http://{}", self.service.address()),
             http: self.http.clone(),
             key: key.map(str::to_owned),
+            cookie: None,
         }
+    }
+
+    /// Where the service listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.service.address()
+    }
+
+    /// The browser that was given this answer's cookie.
+    pub fn browser(&self, answer: &Answer) -> Client {
+        Client {
+            cookie: Some(cookie_of(answer)),
+            ..self.anonymous()
+        }
+    }
+
+    /// The browser of a user who has taken up an invitation: a session.
+    pub async fn signed_in(&self, user_id: &str) -> Client {
+        let link = self.invite(user_id).await;
+        let answer = self.claim(&link, user_id, PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        self.browser(&answer)
+    }
+
+    /// An invitation's link.
+    pub async fn invite(&self, user_id: &str) -> String {
+        let body = json!({ "user_id": user_id });
+        let invitation = self.master().post("/invitation/new", body).await.ok();
+        text(&invitation, "id").to_owned()
+    }
+
+    /// The token that a link is traded for.
+    pub async fn onboarding_token(&self, link: &str) -> String {
+        let path = format!("/onboarding/get_token?invite_link={link}");
+        let traded = self.anonymous().get(&path).await.ok();
+        text(&claims(text(&traded, "token")), "key").to_owned()
+    }
+
+    /// Takes up an invitation.
+    pub async fn claim(&self, link: &str, user_id: &str, password: &str) -> Answer {
+        let token = self.onboarding_token(link).await;
+        let body =
+            json!({"invitation_link": link, "user_id": user_id, "password": password}).to_string();
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        self.anonymous()
+            .call_with(
+                Method::POST,
+                "/onboarding/claim_token",
+                Some(&body),
+                &headers,
+            )
+            .await
     }
 
     pub fn anonymous(&self) -> Client {
@@ -191,6 +278,38 @@ impl Api {
     }
 }
 
+/// A further service on the database of another.
+pub struct Another {
+    service: Service,
+    http: reqwest::Client,
+}
+
+impl Api {
+    /// Starts a further service.
+    pub async fn on(url: &str, redis_url: &str, file: &str) -> Another {
+        Another {
+            service: serve_on(url, redis_url, file, Clock::System).await,
+            http: reqwest::Client::new(),
+        }
+    }
+}
+
+impl Another {
+    /// Asks with somebody's cookie.
+    pub async fn call(&self, browser: &Client, path: &str) -> u16 {
+        let url = format!("http://{}{path}", self.service.address());
+        let request = self.http.get(url).header("cookie", browser.cookie());
+        request.send().await.expect("it answers").status().as_u16()
+    }
+
+    /// Posts without credential.
+    pub async fn post(&self, path: &str, body: &Value) -> u16 {
+        let url = format!("http://{}{path}", self.service.address());
+        let request = self.http.post(url).body(body.to_string());
+        request.send().await.expect("it answers").status().as_u16()
+    }
+}
+
 /// A user and their key.
 #[derive(Clone)]
 pub struct Person {
@@ -199,8 +318,12 @@ pub struct Person {
 }
 
 pub async fn serve(database: &Database, redis_url: &str, file: &str, clock: Clock) -> Service {
+    serve_on(&database.url, redis_url, file, clock).await
+}
+
+async fn serve_on(url: &str, redis_url: &str, file: &str, clock: Clock) -> Service {
     let options = Options {
-        database: Some(database.url.clone()),
+        database: Some(url.to_owned()),
         redis: Some(redis_url.to_owned()),
         listen: Some("127.0.0.1:0".parse().unwrap()),
         master_key: Some(MASTER.to_owned()),
@@ -210,6 +333,22 @@ pub async fn serve(database: &Database, redis_url: &str, file: &str, clock: Cloc
     Service::start(config, clock)
         .await
         .expect("the service starts")
+}
+
+fn cookie_of(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    let pair = cookie.split(';').next();
+    pair.expect("a name and a value").to_owned()
+}
+
+/// The claims of a token, unchecked.
+pub fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1).expect("three parts");
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(claims)
+        .expect("base64");
+    serde_json::from_slice(&claims).expect("JSON")
 }
 
 /// A text of an object.

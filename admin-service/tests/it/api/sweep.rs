@@ -10,12 +10,13 @@ use std::fmt::Write as _;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tollkeeper_admin::caller::Role;
+use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::policy::{Reach, Relation, Rule, Verdict};
 use tollkeeper_admin::request::{Field, Type};
 use tollkeeper_admin::router::row::{Access, Row, Sent};
 use tollkeeper_admin::router::rows;
 
-use super::clients::{Answer, Api, Client, text};
+use super::clients::{Answer, Api, Client, ONE_MODEL, text};
 use crate::support::database::Database;
 
 /// Somebody who may come.
@@ -89,6 +90,11 @@ async fn visitors(api: &Api) -> Vec<Visitor> {
     ] {
         all.push(Visitor::person(api, role.as_str(), role).await);
     }
+    let mut browser = Visitor::person(api, "session", Role::InternalUser).await;
+    if let Some(user) = &browser.user {
+        browser.client = api.signed_in(user).await;
+    }
+    all.push(browser);
     all.push(Visitor::related(api, "team_admin", Related::TeamAdmin).await);
     all.push(Visitor::related(api, "team_member", Related::TeamMember).await);
     if served("/organization/member_add") {
@@ -149,10 +155,11 @@ async fn target(api: &Api, visitor: Option<&Visitor>) -> Target {
     if let (Some(own), Some(Related::OrganizationAdmin)) = (&own, relation) {
         let member = json!({"user_id": own, "role": "org_admin"});
         let add = json!({"organization_id": organization, "member": member});
-        api.master()
-            .post("/organization/member_add", add)
-            .await
-            .ok();
+        let also = json!({"organization_id": organization, "member": {"user_id": spare, "role": "internal_user"}});
+        for add in [add, also] {
+            let added = api.master().post("/organization/member_add", add).await;
+            added.ok();
+        }
         team = json!({"organization_id": organization});
     }
     let team = made(api, "/team/new", team, "team_id").await;
@@ -208,7 +215,8 @@ fn identifies(row: &Row, field: &str, target: &Target) -> bool {
             field == "key" && !row.creates() || field == owner
         }
         "key" => matches!(field, "key" | "keys" | "key_id" | "token"),
-        "user" | "customer" | "end_user" => matches!(field, "user_id" | "user_ids"),
+        "user" => matches!(field, "user_id" | "user_ids" | "organizations"),
+        "customer" | "end_user" => matches!(field, "user_id" | "user_ids"),
         "team" => matches!(field, "team_id" | "team_ids" | "user_id") && !row.creates(),
         "organization" => matches!(field, "organization_id" | "organization_ids" | "user_id"),
         "budget" => matches!(field, "budget_id" | "budgets"),
@@ -224,6 +232,7 @@ fn named(row: &Row, field: &str, target: &Target) -> Option<Value> {
         "user_id" | "user_ids" => "user",
         "end_user_id" => "customer",
         "key" | "keys" | "key_id" | "token" => "key",
+        "organizations" if target["organization"].is_empty() => return None,
         "team_id" | "team_ids" => "team",
         "organization_id" | "organization_ids" | "organizations" => "organization",
         "budget_id" | "budgets" => "budget",
@@ -294,10 +303,13 @@ fn request(row: &Row, target: &Target) -> (String, Option<String>) {
     for field in fields {
         let about = field.required || identifies(row, field.name, target);
         // A new thing is not to have the name of one that is there.
-        let taken = row.creates() && !field.required && row.path != "/key/generate";
+        let whose = row.path == "/key/generate" || field.name == "organizations";
+        let taken = row.creates() && !field.required && !whose;
         let value = named(row, field.name, target).filter(|_| about && !taken);
         if let Some(value) = value {
-            let anew = row.path.ends_with("/new") && value.is_string();
+            // An invitation is for somebody who is there.
+            let invites = row.path.starts_with("/invitation");
+            let anew = row.path.ends_with("/new") && value.is_string() && !invites;
             let value = if anew {
                 json!(format!("{} anew", value.as_str().unwrap()))
             } else {
@@ -319,9 +331,15 @@ fn request(row: &Row, target: &Target) -> (String, Option<String>) {
 async fn call(row: &Row, visitor: &Visitor, target: &Target) -> Answer {
     let (path, body) = request(row, target);
     let method = Method::from_bytes(row.method.as_bytes()).unwrap();
-    let answer = visitor
-        .client
-        .call_with(method, &path, body.as_deref(), visitor.headers);
+    let leaving = match &visitor.user {
+        // A session that ends is none that others of these calls still need.
+        Some(user) if visitor.name == "session" && row.path.ends_with("logout") => {
+            Some(visitor.client.again(user).await)
+        }
+        _ => None,
+    };
+    let client = leaving.as_ref().unwrap_or(&visitor.client);
+    let answer = client.call_with(method, &path, body.as_deref(), visitor.headers);
     Box::pin(answer).await
 }
 
@@ -330,7 +348,8 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
     let status = answer.status.as_u16();
     let Access::By(action) = row.access else {
         return match status {
-            401 | 403 => Err("a public route refuses".to_owned()),
+            // What is proven there is proven by the request itself: a password, a link.
+            401 | 403 if !row.also.contains(&status) => Err("a public route refuses".to_owned()),
             _ => Ok(()),
         };
     };
@@ -365,6 +384,8 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
                 Err(format!("the table says {expected}"))
             }
         }
+        // Nobody ends a session but its own.
+        Verdict::May(Reach::Own) if row.path == "/session/logout" => Ok(()),
         Verdict::May(Reach::Own) if !own && policy.writes && status < 300 && !row.creates() => {
             Err("changes what is somebody else's".to_owned())
         }
@@ -380,7 +401,11 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_answers_everybody_as_the_policy_says() {
-    let api = Api::start(Database::sqlite().await).await;
+    // Most of these sign-ins fail, and all come from one address.
+    let file = format!(
+        "{ONE_MODEL}\ngeneral_settings: {{ max_failed_login_attempts_per_source: 100000 }}\n"
+    );
+    let api = Api::configured(Database::sqlite().await, &file, Clock::System).await;
     let visitors = visitors(&api).await;
     let others = target(&api, None).await;
     let mut shared = Vec::new();
