@@ -42,7 +42,7 @@ pub struct Options {
     /// The master key; better given by `LITELLM_MASTER_KEY` or `LITELLM_MASTER_KEY_FILE`.
     #[arg(long, value_name = "KEY")]
     pub master_key: Option<String>,
-    /// Number of ledger partitions: 1 on a standalone Redis.
+    /// Number of ledger partitions: 1.
     #[arg(long, value_name = "N")]
     pub partitions: Option<u16>,
     /// Model prices instead of those that the program ships with.

@@ -121,8 +121,6 @@ pub(super) const GENERAL: &[&str] = &[
     "use_spend_logs_partitioning",
     "user_api_key_cache_max_size",
     "user_api_key_cache_ttl",
-    "user_header_mappings",
-    "user_header_name",
     "user_mcp_management_mode",
     "user_url_allowed_hosts",
     "user_url_validation",

@@ -77,8 +77,11 @@ pub(super) fn read(
         ));
     }
     let partitions = options.partitions.unwrap_or(1);
-    if partitions == 0 {
-        return Err(ConfigError::new("--partitions", "expected at least 1"));
+    if partitions != 1 {
+        return Err(ConfigError::new(
+            "--partitions",
+            "expected 1: limits of organizations, customers, tags, models and the proxy would hold in each partition by itself",
+        ));
     }
     let master_key = master_key(key, options.dev)?;
     let salt = environment.get("LITELLM_SALT_KEY")?;

@@ -153,3 +153,45 @@ fn development_listens_on_loopback_only() {
         "--dev"
     );
 }
+
+#[test]
+fn headers_that_name_customers_are_published_in_lower_case() {
+    let config = parse(
+        r"
+general_settings:
+  user_header_name: X-User
+  user_header_mappings:
+    - { header_name: X-Internal, litellm_user_role: internal_user }
+    - { header_name: X-Email, litellm_user_role: customer }
+",
+        &[],
+    )
+    .unwrap();
+    let settings = Live::of(config.file.clone()).unwrap().now();
+    let mut proxy = contract::records::ProxySettings::default();
+    settings.apply_to(&mut proxy);
+    assert_eq!(proxy.user_header_name.as_deref(), Some("x-user"));
+    assert_eq!(proxy.user_header_mappings, ["x-email"]);
+    assert_eq!(
+        refused("general_settings: { user_header_mappings: [x-user] }"),
+        "general_settings.user_header_mappings: expected a list of mappings with header_name and litellm_user_role, found a list that is not"
+    );
+}
+
+#[test]
+fn more_than_one_partition_is_refused() {
+    for partitions in [0, 4] {
+        let options = Options {
+            master_key: Some(KEY.to_owned()),
+            partitions: Some(partitions),
+            ..Options::default()
+        };
+        let refused = Config::parse("", &options, environment(&[])).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("--partitions: expected 1: "),
+            "{refused}"
+        );
+    }
+}

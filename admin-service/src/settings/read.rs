@@ -144,6 +144,11 @@ pub(crate) fn take(
     if let Some(flag) = general.flag("apply_user_budget_to_team_keys")? {
         settings.proxy.apply_user_budget_to_team_keys = flag;
     }
+    let name = general.text("user_header_name")?;
+    settings.proxy.user_header_name = name.map(|name| name.to_ascii_lowercase());
+    let mappings = "a list of mappings with header_name and litellm_user_role";
+    let mappings = general.read("user_header_mappings", mappings, customer_headers)?;
+    settings.proxy.user_header_mappings = mappings.unwrap_or_default();
     settings.customer_default = CustomerDefault::take(litellm)?;
     settings.proxy_budget = ProxyBudget::take(litellm)?;
     let modes = "all, admin_only, or a mapping with type restricted_sso_group and the group";
@@ -159,6 +164,21 @@ pub(crate) fn take(
         .flag("disable_auto_add_proxy_admin_to_teams")?
         .unwrap_or(false);
     Ok(settings)
+}
+
+/// The headers whose mapping says that they name a customer, in lower case.
+fn customer_headers(value: &Value) -> Option<Vec<String>> {
+    let one = std::slice::from_ref(value);
+    let mappings = value.as_array().map_or(one, Vec::as_slice);
+    let mut headers = Vec::new();
+    for mapping in mappings {
+        let text = |name: &str| mapping.get(name)?.as_str();
+        let (name, role) = (text("header_name")?, text("litellm_user_role")?);
+        if role == "customer" {
+            headers.push(name.to_ascii_lowercase());
+        }
+    }
+    Some(headers)
 }
 
 /// The same of mappings without references to the environment: a value that came over the API must not read the environment.
