@@ -32,7 +32,10 @@ pub const NOT_SERVED: &[(&str, &str)] = &[
     ("/callbacks", CALLBACKS),
     ("/get/config/callbacks", CALLBACKS),
     ("/health/services", CALLBACKS),
-    ("/cache", "cache management: there is no gateway cache"),
+    ("/cache/delete", CACHE),
+    ("/cache/flushall", CACHE),
+    ("/cache/redis", CACHE),
+    ("/cache/settings", CACHE),
     ("/project", "projects"),
     ("/config", "configuration by field"),
     ("/provider/budgets", "router budgets"),
@@ -46,6 +49,7 @@ pub const NOT_SERVED: &[(&str, &str)] = &[
     ("/v1/responses", MODELS),
 ];
 
+const CACHE: &str = "cache management: there is no gateway cache";
 const MCP: &str = "MCP";
 const AGENTS: &str = "agents";
 const GUARDRAILS: &str = "guardrails";

@@ -181,10 +181,6 @@ async fn prices(database: Database) {
     assert_eq!(worker.ready().await.unwrap(), first);
 
     let mut dearer = catalogue("2e-6");
-    dearer.settings = ProxySettings {
-        budget_exceeded_status: 400,
-        ..dearer.settings
-    };
     dearer.models.push(ModelRecord {
         name: "new".to_owned(),
         ..dearer.models[0].clone()
@@ -198,9 +194,6 @@ async fn prices(database: Database) {
     let model = Versioned::<ModelRecord>::decode(&redis.get(&name).await.unwrap()).unwrap();
     assert_eq!(model.rev, second.catalogue);
     assert_eq!(model.value.price.unwrap().base.input.unwrap().0, 2_000_000);
-    let settings = redis.get(&redis_key::settings(Partition(0))).await.unwrap();
-    let settings = Versioned::<ProxySettings>::decode(&settings).unwrap();
-    assert_eq!(settings.value.budget_exceeded_status, 400);
 
     service.catalogue.send_replace(Arc::new(catalogue("2e-6")));
     service.publisher.reconcile().await.unwrap();
