@@ -62,7 +62,10 @@ pub fn document(rows: &[Row]) -> Value {
             let response = json!({"description": reason(status), "content": content});
             refused.insert(status.to_string(), response);
         }
-        let path = paths.entry(row.path).or_insert_with(|| json!({}));
+        // OpenAPI knows no parameter that takes the rest of a path.
+        let path = paths
+            .entry(row.path.replace("{*", "{"))
+            .or_insert_with(|| json!({}));
         path[row.method.to_ascii_lowercase()] = operation(row);
     }
     json!({

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::id::{KeyId, Rev};
-use contract::records::{IndexEntry, ModelRecord, ProxySettings, Record, Versioned};
-use contract::redis_key::{self, Partition, RecordId, index_slot, model_slot};
+use contract::records::{IndexEntry, ModelRecord, Record, Versioned};
+use contract::redis_key::{self, RecordId, index_slot, model_slot};
 use contract::script::{AdmitAnswer, Put};
 use tollkeeper_admin::publish::RedisState;
 use tollkeeper_admin::store::outbox;

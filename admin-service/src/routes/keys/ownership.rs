@@ -210,7 +210,11 @@ pub(super) async fn may_update(
         return Ok(());
     }
     let shared = is_service_account(before);
-    if shared && let Some(team) = &before.team_id {
+    let of_team = membership(connection, caller, before.team_id.as_deref()).await?;
+    if shared
+        && of_team.is_some()
+        && let Some(team) = &before.team_id
+    {
         may_in_team(connection, caller, team, UPDATE).await?;
     } else if !owns(caller, before) {
         let asked = before.user_id.clone().unwrap_or_else(|| "None".to_owned());

@@ -211,7 +211,6 @@ fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
                 "models",
                 defaults.models.as_ref().map(|models| json!(models)),
             ),
-            ("teams", defaults.teams.as_ref().map(|teams| json!(teams))),
         ] {
             if let Some(value) = value {
                 body.fill(name, value);

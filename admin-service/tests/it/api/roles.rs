@@ -28,7 +28,10 @@ async fn no_route(database: Database) {
         ("/saml/login", "SAML"),
         ("/claude-code/plugins", "plugins"),
         ("/callbacks/list", "logging callbacks"),
-        ("/cache/flushall", "cache management: there is no gateway cache"),
+        (
+            "/cache/flushall",
+            "cache management: there is no gateway cache",
+        ),
         ("/project/new", "projects"),
         ("/config/update", "configuration by field"),
         ("/provider/budgets", "router budgets"),

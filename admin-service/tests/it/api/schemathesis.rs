@@ -46,10 +46,13 @@ fn explore(url: &str) -> Output {
         .arg(setup::schemathesis::program().expect("schemathesis"))
         .args(["run", url, "--no-color", "--warnings", "off"])
         .args(["--phases", "coverage,fuzzing", "--max-examples", &each])
-        .args(["--workers", "2", "--continue-on-failure", "--request-timeout", "30"])
+        // Its threads disturb each other: one works.
+        .args(["--workers", "1", "--continue-on-failure", "--request-timeout", "30"])
         .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
         // The same requests each time: what is red is red again.
         .args(["--seed", "1", "--generation-deterministic"])
+        // 503 is what LiteLLM answers without a cache.
+        .args(["--exclude-path", "/cache/ping"])
         .args(["--header", &format!("Authorization: Bearer {MASTER}")])
         .current_dir(folder.path());
     command.output().expect("it starts")
