@@ -117,7 +117,7 @@ pub const NULL: Of = Of::new(Kind::Null);
 pub const OBJECT: Of = Of::new(Kind::Object);
 /// Texts.
 pub const TEXTS: Of = list(&TEXT);
-/// `TEXT`, `WHOLE`, `NUMBER` or `null`.
+/// A text or `null`.
 pub const TEXT_OR_NULL: Of = TEXT.or_null();
 /// A whole number or `null`.
 pub const WHOLE_OR_NULL: Of = WHOLE.or_null();
