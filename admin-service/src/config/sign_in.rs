@@ -12,10 +12,6 @@ use crate::sign_in::throttle::Rules;
 
 /// The settings of signing in.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
 pub struct SignIn {
     /// `PROXY_BASE_URL` without a slash at its end: what links and redirects begin with. Empty: they are relative.
     pub base_url: String,

@@ -92,10 +92,12 @@ pub(crate) fn key(
     notes: &mut Vec<String>,
 ) -> Result<KeyRow, ApiError> {
     let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
-    let mut key = KeyRow::default();
-    key.key_id = uuid::Uuid::new_v4().to_string();
-    key.token = text("token").unwrap_or_default();
-    key.key_name = text("key_name").unwrap_or_else(|| "sk-...".to_owned());
+    let mut key = KeyRow {
+        key_id: uuid::Uuid::new_v4().to_string(),
+        token: text("token").unwrap_or_default(),
+        key_name: text("key_name").unwrap_or_else(|| "sk-...".to_owned()),
+        ..KeyRow::default()
+    };
     keys::apply(&mut key, body(row, GENERATE_KEY, notes)?, now_us, rules)?;
     key.expires = micros(row.get("expires"));
     anchor(&mut key.limits, row, now_us);

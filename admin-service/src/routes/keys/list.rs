@@ -175,9 +175,10 @@ async fn add_users(connection: &mut AnyConnection, keys: &mut [Value]) -> Result
         let id = key.get("user_id").and_then(Value::as_str);
         let user = match id.map(str::to_owned) {
             None => Value::Null,
-            Some(id) => match known.get(&id) {
-                Some(user) => user.clone(),
-                None => {
+            Some(id) => {
+                if let Some(user) = known.get(&id) {
+                    user.clone()
+                } else {
                     let found = users::find(connection, users::Which::Id(&id)).await?;
                     let user = found.map_or(Value::Null, |user| {
                         json!({"user_id": user.user_id, "user_email": user.user_email,
@@ -186,7 +187,7 @@ async fn add_users(connection: &mut AnyConnection, keys: &mut [Value]) -> Result
                     known.insert(id, user.clone());
                     user
                 }
-            },
+            }
         };
         if let Value::Object(key) = key {
             key.insert("user".into(), user);

@@ -149,14 +149,14 @@ async fn claimed(database: Database) {
         browser.get("/user/info").await.ok()["user_id"],
         json!(user_id)
     );
-    let used = refused_link("Invitation link has already been used.");
+    let over = refused_link("Invitation link has already been used.");
     assert_eq!(
         claim_with(&api, &onboarding, claim(&user_id, "Zbcdef12345!xyz"))
             .await
             .refused(),
-        used
+        over
     );
-    assert_eq!(trade(&api, &id).await.refused(), used);
+    assert_eq!(trade(&api, &id).await.refused(), over);
     assert_has(
         &master.get(&info).await.ok(),
         &json!({"id": id, "is_accepted": true, "accepted_at": "*", "updated_by": user_id}),

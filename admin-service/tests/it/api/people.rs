@@ -57,13 +57,13 @@ fn ids(list: &Value) -> Vec<&str> {
 async fn three(api: &Api) -> (Person, String) {
     let master = api.master();
     let ada = person(
-        &api,
+        api,
         "ada",
         json!({"max_budget": 5, "user_alias": "Countess"}),
     )
     .await;
     person(
-        &api,
+        api,
         "bob",
         json!({"user_role": "internal_user_viewer", "max_budget": 7}),
     )

@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::world::*;
 
 /// A world with these settings beside the usual models.
-fn with_settings(settings: ProxySettings) -> World {
+fn with_settings(settings: &ProxySettings) -> World {
     let mut world = World::new();
     world.key(KEY, |_| ());
-    world.settings(&settings);
+    world.settings(settings);
     world.raise_catalogue();
     world
 }
@@ -231,7 +231,7 @@ fn a_customer_is_held_to_the_record_that_redis_holds_now() {
     }
     // What is remembered refuses, and is not believed without asking.
     customer(&mut world, "ada", |record| {
-        record.models = vec!["gpt-3.5-turbo".to_owned()]
+        record.models = vec!["gpt-3.5-turbo".to_owned()];
     });
     let refused = world.send(&naming("ada"), HELLO.as_bytes());
     assert_eq!(
@@ -259,7 +259,7 @@ fn a_customers_record_that_is_older_or_gone_admits_nothing() {
 
 #[test]
 fn customers_without_a_record_have_the_default_limits_each() {
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         customer_default: rpm(1),
         ..ProxySettings::default()
     });
@@ -291,7 +291,7 @@ fn end_user(world: &mut World, own: &[(&str, &str)], body: &str) -> Option<Strin
 
 #[test]
 fn the_first_source_that_names_a_customer_counts() {
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         user_header_name: Some("x-user".to_owned()),
         user_header_mappings: vec!["x-mapped-1".to_owned(), "x-mapped-2".to_owned()],
         ..ProxySettings::default()
@@ -323,7 +323,7 @@ fn the_first_source_that_names_a_customer_counts() {
         body.as_object_mut().unwrap().remove(field);
     }
     // A worker that does not know the settings yet keeps what may be asked for.
-    let mut cold = with_settings(ProxySettings {
+    let mut cold = with_settings(&ProxySettings {
         user_header_name: Some("x-user".to_owned()),
         ..ProxySettings::default()
     });
@@ -338,7 +338,7 @@ fn tags_bind_whether_the_key_its_team_the_header_or_the_body_names_them() {
         tags: [(name.to_owned(), rpm(1))].into(),
         ..ProxySettings::default()
     };
-    let mut world = with_settings(tagged("prod"));
+    let mut world = with_settings(&tagged("prod"));
     assert!(world.chat(&body(r#""tags":["prod","other"]"#)).resumed());
     let refused = world.chat(&body(r#""metadata":{"tags":["prod"]}"#));
     assert!(
@@ -368,7 +368,7 @@ fn tags_bind_whether_the_key_its_team_the_header_or_the_body_names_them() {
 fn a_tag_a_model_and_the_proxy_say_whose_budget_is_used_up() {
     let tags = [("prod".to_owned(), budget("0"))].into();
     let tagged = HELLO.replacen('{', r#"{"tags":["prod"],"#, 1);
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         tags,
         ..ProxySettings::default()
     });
@@ -379,7 +379,7 @@ fn a_tag_a_model_and_the_proxy_say_whose_budget_is_used_up() {
     );
     assert!(world.chat(HELLO).resumed());
 
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         budget: budget("0").budget,
         ..ProxySettings::default()
     });
@@ -389,7 +389,7 @@ fn a_tag_a_model_and_the_proxy_say_whose_budget_is_used_up() {
         "{message}"
     );
 
-    let mut world = with_settings(ProxySettings::default());
+    let mut world = with_settings(&ProxySettings::default());
     world.model_record(&ModelRecord {
         limits: rpm(1),
         ..priced("gpt-4o")
@@ -450,7 +450,7 @@ fn no_slots_admit_nothing() {
 #[test]
 fn what_every_scope_was_charged_is_in_the_event() {
     let tags = [("prod".to_owned(), budget("9"))].into();
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         tags,
         budget: budget("9").budget,
         customer_default: rpm(9),
@@ -493,7 +493,7 @@ fn what_every_scope_was_charged_is_in_the_event() {
 
 #[test]
 fn a_request_that_nothing_else_applies_to_carries_its_keys_scope_alone() {
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         tags: [("prod".to_owned(), rpm(1))].into(),
         ..ProxySettings::default()
     });
@@ -511,7 +511,7 @@ fn a_request_that_nothing_else_applies_to_carries_its_keys_scope_alone() {
 #[test]
 fn more_scopes_than_can_be_checked_at_once_are_refused() {
     let tags = (0..70).map(|number| (format!("t{number}"), Limits::default()));
-    let mut world = with_settings(ProxySettings {
+    let mut world = with_settings(&ProxySettings {
         tags: tags.collect(),
         ..ProxySettings::default()
     });
