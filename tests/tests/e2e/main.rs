@@ -19,4 +19,5 @@ mod policy;
 mod rotation;
 mod scopes;
 mod sdk;
+mod self_serve;
 mod smoke;

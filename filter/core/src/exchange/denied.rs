@@ -27,7 +27,7 @@ pub(super) fn on_denied(
     // Slots that are free already, but whose settlements Redis has not heard of.
     if denial.kind == LimitKind::Parallel
         && !question.after_settling
-        && turn.worker.has_unsent(key.home, turn.now)
+        && turn.worker.has_unsettled(key.home)
     {
         let question = Question {
             after_settling: true,

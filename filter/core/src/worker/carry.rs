@@ -45,11 +45,11 @@ impl Worker {
         Some(Carried { call, replies })
     }
 
-    /// Whether something waits that could travel.
-    pub(crate) fn has_unsent(&self, partition: Partition, now: Now) -> bool {
+    /// Whether Redis may not have heard of something that is over: it waits, or it is under way and was overtaken.
+    pub(crate) fn has_unsettled(&self, partition: Partition) -> bool {
         self.homes
             .get(&partition)
-            .is_some_and(|home| home.can_flush(now) && home.outbox.waiting() > 0)
+            .is_some_and(|home| home.outbox.waiting() > 0)
     }
 
     /// What travelled was answered. Calls that follow are the root's: it makes them at its next tick.

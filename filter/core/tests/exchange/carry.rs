@@ -1,6 +1,7 @@
 //! Settlements that travel ahead of an admission: a slot that is free counts as free at once.
 
 use contract::limits::Limits;
+use contract::resp::Reply;
 use filter_core::clock::Now;
 use filter_core::effect::Effect;
 use filter_core::event::{Event, StoreFailure};
@@ -67,6 +68,33 @@ fn a_request_without_a_free_slot_asks_once_more_after_settling_what_the_worker_h
     world.redis.log.clear();
     assert_eq!(world.chat(HELLO).refusal(), (429, "parallel".to_owned()));
     assert_eq!(world.redis.log, ["Admit"], "nothing is left to settle");
+}
+
+#[test]
+fn a_request_that_overtook_the_settlement_of_its_slot_asks_once_more() {
+    let mut world = slots(1);
+    let mut client = world.chat(HELLO);
+    world.answer(&mut client, "200", ANSWER);
+    // The flush has left, and arrives only after the next request was denied.
+    let flush = world.worker.tick(Now(world.now));
+    let mut next = Client::new();
+    let asked = begin(&mut world, &mut next);
+    let denied = answers(&mut world, &asked);
+    let settled = answers(&mut world, &flush);
+    let (call, _) = next.call();
+    let outcome = Ok(denied.as_slice());
+    world.drive(&mut next, Event::Redis { call, outcome });
+    assert!(next.resumed(), "{:?}", next.reply());
+    let flush = flush.iter().find_map(|effect| match effect {
+        Effect::CallRedis { call, .. } => Some(*call),
+        _ => None,
+    });
+    world
+        .worker
+        .redis(Now(world.now), flush.unwrap(), Ok(&settled));
+    world.answer(&mut next, "200", ANSWER);
+    world.tick();
+    assert_eq!(world.redis.model.events().len(), 3, "each settled once");
 }
 
 #[test]
@@ -160,8 +188,15 @@ fn calls<'a>(effects: &'a [Effect]) -> Vec<(&'a [u8], usize)> {
 
 /// Redis does what the calls say; nobody hears of it.
 fn run(world: &mut World, effects: &[Effect]) {
+    answers(world, effects);
+}
+
+/// Redis does what the calls say, and this is what it answers.
+fn answers(world: &mut World, effects: &[Effect]) -> Vec<Reply> {
     let now_ms = world.redis_now();
+    let mut all = Vec::new();
     for (commands, replies) in calls(effects) {
-        world.redis.run(now_ms, commands, replies);
+        all.extend(world.redis.run(now_ms, commands, replies));
     }
+    all
 }
