@@ -121,10 +121,6 @@ pub(crate) fn on_lookup(
 }
 
 /// Goes on where both key and body are there.
-#[cfg_attr(
-    target_pointer_width = "32",
-    expect(clippy::boxed_local, reason = "small enough only where pointers are")
-)]
 fn advance(turn: &mut Turn<'_>, gathering: Box<Gathering>) -> State {
     let Gathering {
         request,
