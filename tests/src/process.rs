@@ -305,6 +305,7 @@ pub fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -344,12 +345,18 @@ mod tests {
                 .to_string()
                 .contains("ended")
         );
-        let gone = rustix::process::test_kill_process(Pid::from_raw(child).unwrap());
-        assert!(
-            gone.is_err()
-                || std::fs::read_to_string(format!("/proc/{child}/stat"))
-                    .is_ok_and(|stat| stat.contains(") Z "))
-        );
+        // A process closes what it has open before it is gone.
+        let child = Pid::from_raw(child).unwrap();
+        let stat = format!("/proc/{}/stat", child.as_raw_nonzero());
+        let is_gone = || {
+            rustix::process::test_kill_process(child).is_err()
+                || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+        };
+        let until = clock::now() + Duration::from_secs(5);
+        while !is_gone() {
+            assert!(clock::now() < until, "the group's child goes on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         std::fs::remove_file(log("group")).unwrap();
     }
 
