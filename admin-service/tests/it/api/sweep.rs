@@ -385,7 +385,12 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
             }
         }
         // Whom an organization's admins add is of an organization of theirs already; the sweep's stranger is of none.
-        _ if row.path == "/organization/member_add" && status == 403 => Ok(()),
+        _ if row.path == "/organization/member_add"
+            && status == 403
+            && adds == Relation::Organization =>
+        {
+            Ok(())
+        }
         // Admins of a team ask for its spend by a path of its own.
         Verdict::May(_) if row.path == "/organization/spend/report" && adds == Relation::Team => {
             Ok(())
