@@ -6,6 +6,7 @@
 mod admit;
 mod correct;
 mod lease;
+mod look_up;
 mod rate_window;
 mod restore;
 mod scope;

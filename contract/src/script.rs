@@ -7,6 +7,7 @@
 mod admit;
 mod argv;
 mod correct;
+mod look_up;
 mod put;
 mod release;
 mod renew;
@@ -18,6 +19,7 @@ mod sweep;
 
 pub use admit::{Admit, AdmitAnswer, Remaining};
 pub use correct::{CORRECTIONS, Correct, CorrectAnswer};
+pub use look_up::{Found, LookUp};
 pub use put::{Open, Put};
 pub use release::{Release, ReleaseAnswer};
 pub use renew::{Renew, RenewAnswer, Renewal};

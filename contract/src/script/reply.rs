@@ -65,6 +65,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Strings or nils up to the end.
+    pub(super) fn rest_bulks(mut self) -> Result<Vec<Option<Vec<u8>>>, ScriptError> {
+        (0..self.0.len())
+            .map(|_| Ok(self.bulk()?.map(<[u8]>::to_vec)))
+            .collect()
+    }
+
     /// Exactly `count` ids.
     pub(super) fn ids(&mut self, count: u64) -> Result<Vec<ReservationId>, ScriptError> {
         (0..count).map(|_| self.id()).collect()

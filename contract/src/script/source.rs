@@ -26,10 +26,12 @@ pub enum Script {
     Open,
     /// [`super::Correct`]
     Correct,
+    /// [`super::LookUp`]
+    LookUp,
 }
 
 /// Every script, for SCRIPT LOAD ahead of use.
-pub const fn all() -> [Script; 9] {
+pub const fn all() -> [Script; 10] {
     [
         Script::Admit,
         Script::Settle,
@@ -40,6 +42,7 @@ pub const fn all() -> [Script; 9] {
         Script::Load,
         Script::Open,
         Script::Correct,
+        Script::LookUp,
     ]
 }
 
@@ -49,7 +52,7 @@ macro_rules! lua {
     };
 }
 
-static HASHES: LazyLock<[String; 9]> = LazyLock::new(|| all().map(|script| hash(script.source())));
+static HASHES: LazyLock<[String; 10]> = LazyLock::new(|| all().map(|script| hash(script.source())));
 
 impl Script {
     /// The source, as EVAL and SCRIPT LOAD take it.
@@ -64,6 +67,7 @@ impl Script {
             Self::Load => lua!("clock", "scope", "load"),
             Self::Open => lua!("open"),
             Self::Correct => lua!("clock", "scope", "correct"),
+            Self::LookUp => lua!("clock", "look_up"),
         }
     }
 
@@ -79,6 +83,7 @@ impl Script {
             load,
             open,
             correct,
+            look_up,
         ] = &*HASHES;
         match self {
             Self::Admit => admit,
@@ -90,6 +95,7 @@ impl Script {
             Self::Load => load,
             Self::Open => open,
             Self::Correct => correct,
+            Self::LookUp => look_up,
         }
     }
 }

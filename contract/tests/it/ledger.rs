@@ -7,9 +7,9 @@ use contract::money::NanoUsd;
 use contract::records::Ready;
 use contract::redis_key::{self, Partition, RecordId};
 use contract::script::{
-    Admit, AdmitAnswer, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put, Release,
-    ReleaseAnswer, Renew, RenewAnswer, Renewal, ScopeLimits, ScopeWindow, Settle, SettleAnswer,
-    Settlement, Sweep, SweepAnswer,
+    Admit, AdmitAnswer, Correct, CorrectAnswer, Found, Load, LoadAnswer, LookUp, Open, Put,
+    Release, ReleaseAnswer, Renew, RenewAnswer, Renewal, ScopeLimits, ScopeWindow, Settle,
+    SettleAnswer, Settlement, Sweep, SweepAnswer,
 };
 use contract::window::BudgetWindow;
 
@@ -33,6 +33,8 @@ pub trait Ledger {
     fn load(&mut self, call: &Load<'_>) -> LoadAnswer;
     fn open(&mut self, call: &Open<'_>) -> bool;
     fn correct(&mut self, call: &Correct<'_>) -> CorrectAnswer;
+    /// `None` for an error.
+    fn look_up(&mut self, call: &LookUp<'_>) -> Option<Found>;
     fn wipe(&mut self);
     fn figures(&mut self, scope: &RecordId) -> ScopeFigures;
     fn events(&mut self) -> Vec<ModelEvent>;

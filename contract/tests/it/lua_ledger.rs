@@ -8,9 +8,9 @@ use contract::money::NanoUsd;
 use contract::redis_key::{self, RecordId};
 use contract::resp::{Reply, encode_command};
 use contract::script::{
-    self, Admit, AdmitAnswer, By, Call, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put,
-    Release, ReleaseAnswer, Renew, RenewAnswer, Script, ScriptError, Settle, SettleAnswer, Sweep,
-    SweepAnswer,
+    self, Admit, AdmitAnswer, By, Call, Correct, CorrectAnswer, Found, Load, LoadAnswer, LookUp,
+    Open, Put, Release, ReleaseAnswer, Renew, RenewAnswer, Script, ScriptError, Settle,
+    SettleAnswer, Sweep, SweepAnswer,
 };
 
 use crate::ledger::{Ledger, P0};
@@ -235,6 +235,14 @@ impl Ledger for LuaLedger {
 
     fn open(&mut self, call: &Open<'_>) -> bool {
         self.call(call)
+    }
+
+    fn look_up(&mut self, call: &LookUp<'_>) -> Option<Found> {
+        match self.try_call(call) {
+            Ok(found) => Some(found),
+            Err(ScriptError::Redis(_)) => None,
+            Err(error) => panic!("{error:?}"),
+        }
     }
 
     fn wipe(&mut self) {

@@ -14,6 +14,7 @@ mod correction;
 mod cost;
 mod key_names;
 mod ledger;
+mod look_up;
 mod lua_ledger;
 mod memory;
 mod model_ledger;

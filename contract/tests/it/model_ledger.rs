@@ -3,8 +3,8 @@
 use contract::model::{Model, ModelEvent, ScopeFigures};
 use contract::redis_key::RecordId;
 use contract::script::{
-    Admit, AdmitAnswer, Correct, CorrectAnswer, Load, LoadAnswer, Open, Put, Release,
-    ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, Sweep, SweepAnswer,
+    Admit, AdmitAnswer, Correct, CorrectAnswer, Found, Load, LoadAnswer, LookUp, Open, Put,
+    Release, ReleaseAnswer, Renew, RenewAnswer, Settle, SettleAnswer, Sweep, SweepAnswer,
 };
 
 use crate::ledger::Ledger;
@@ -64,6 +64,10 @@ impl Ledger for ModelLedger {
 
     fn open(&mut self, call: &Open<'_>) -> bool {
         self.model.open(call)
+    }
+
+    fn look_up(&mut self, call: &LookUp<'_>) -> Option<Found> {
+        self.model.look_up(self.clock_ms, call)
     }
 
     fn wipe(&mut self) {

@@ -58,6 +58,15 @@ impl Catalogue {
         now.since(self.since) < LAG_MS
     }
 
+    /// The revision of the settings known; zero for none.
+    pub(crate) fn settings_rev(&self) -> Rev {
+        if self.settings.is_some() {
+            self.rev
+        } else {
+            Rev::default()
+        }
+    }
+
     /// The settings, unless unknown or out of date.
     pub(crate) fn settings(&self) -> Option<Rc<ProxySettings>> {
         self.settings.clone()

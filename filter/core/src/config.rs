@@ -135,7 +135,12 @@ impl Config {
             ));
         }
         within("redis_timeout_ms", &self.redis_timeout_ms, &10, &5_000)?;
-        within("partitions", &self.partitions, &1, &4_096)?;
+        if self.partitions != 1 {
+            return Err(ConfigError(format!(
+                "partitions: expected 1, got {}: a ledger in several parts is not served",
+                self.partitions
+            )));
+        }
         within(
             "max_body_bytes",
             &self.max_body_bytes,
@@ -191,13 +196,13 @@ mod tests {
     #[test]
     fn every_field_can_be_set() {
         let config = Config::parse(
-            br#"{"redis_cluster":"r","redis_timeout_ms":50,"partitions":64,"max_body_bytes":4096,"output_cap":"clamp",
+            br#"{"redis_cluster":"r","redis_timeout_ms":50,"partitions":1,"max_body_bytes":4096,"output_cap":"clamp",
                 "default_output_cap":100,"on_store_failure":"allow","key_header":"x-my-key","admission_header":true}"#,
         );
         let expected = Config {
             redis_cluster: "r".to_owned(),
             redis_timeout_ms: 50,
-            partitions: 64,
+            partitions: 1,
             max_body_bytes: 4096,
             output_cap: OutputCap::Clamp,
             default_output_cap: 100,

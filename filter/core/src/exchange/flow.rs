@@ -105,7 +105,7 @@ pub(crate) fn on_lookup(
     outcome: Outcome<'_>,
 ) -> State {
     let awaited = match &gathering.lookup {
-        Lookup::Index(pending) | Lookup::Records(pending, _) => pending.call == call,
+        Lookup::Asked(pending, _) => pending.call == call,
         Lookup::Known(_) => false,
     };
     if !awaited {

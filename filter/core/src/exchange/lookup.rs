@@ -1,5 +1,4 @@
-//! Reads what Redis knows about a key: index entry and settings first, then the records in the key's home. Decides what the replies amount to;
-//! what the key may do is left to the checks.
+//! Reads what Redis knows about a key, in one call. Decides what the answer amounts to; what the key may do is left to the checks.
 //!
 //! Failure stance: only a ready index without the key says that a key is unknown (401). Whatever is missing, malformed or older than what was
 //! seen before is 503, never an answer about the key.
@@ -8,40 +7,43 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use contract::records::{IndexEntry, ProxySettings, Ready, Record, Versioned};
-use contract::redis_key;
-use contract::resp::{Reply, encode_command};
+use contract::redis_key::Partition;
+use contract::script::{By, Call as _, Found, LookUp, ScriptError};
 
 use super::refusal::{Refusal, Unavailable};
 use super::state::{Gathering, Lookup, Request};
-use super::turn::{Outcome, Pending, Turn, list, mget, values};
-use crate::effect::Effect;
+use super::turn::{Outcome, Turn};
+use crate::effect::{Effect, Level};
 use crate::key_state::{Built, KeyState, ReadRecord};
 use crate::metric::Metric;
 
-/// Envoy's Redis proxy answers `TIME` itself, by its own clock; from a script Redis answers.
-const TIME: &[u8] = b"return redis.call('TIME')";
 /// Most records that an index entry names.
 const MOST_RECORDS: usize = 8;
-/// Commands of the first call.
-const INDEX_COMMANDS: usize = 2;
 
-/// Starts reading the index entry and the settings.
+/// Starts reading.
 pub(crate) fn start(turn: &mut Turn<'_>, request: &mut Request) -> Result<Lookup, Refusal> {
     if !turn.worker.store_answers() {
         return Err(Refusal::Unavailable(Unavailable::Store));
     }
     request.fresh = true;
-    let slot = redis_key::index_slot(&request.hash, turn.worker.config().partitions);
-    let (ready, settings) = (redis_key::index_ready(slot), redis_key::settings(slot));
-    let entry = redis_key::index(slot, &request.hash);
-    let mut commands = Vec::new();
-    // The proxy splits MGET into single reads. The marker before and after them shows that the index was open all along.
-    mget(&mut commands, &[&ready, &entry, &settings, &ready]);
-    encode_command(&mut commands, &[b"EVAL", TIME, b"1", ready.as_bytes()]);
+    ask(turn, request, By::Hash)
+}
+
+fn ask(turn: &mut Turn<'_>, request: &mut Request, by: By) -> Result<Lookup, Refusal> {
+    let mut commands = Vec::with_capacity(512);
+    call(turn, request).encode(by, &mut commands);
     let pending = turn
-        .call(request, commands, INDEX_COMMANDS)
+        .call(request, commands, 1)
         .map_err(Refusal::Unavailable)?;
-    Ok(Lookup::Index(pending))
+    Ok(Lookup::Asked(pending, by))
+}
+
+fn call<'a>(turn: &Turn<'_>, request: &'a Request) -> LookUp<'a> {
+    LookUp {
+        partition: Partition(0),
+        hash: &request.hash,
+        known: turn.worker.catalogue.settings_rev(),
+    }
 }
 
 /// Takes the outcome of the lookup's call.
@@ -51,73 +53,67 @@ pub(crate) fn arrived(
     outcome: Outcome<'_>,
 ) -> Result<Lookup, Refusal> {
     let request = &mut gathering.request;
-    match &gathering.lookup {
-        Lookup::Known(state) => Ok(Lookup::Known(Rc::clone(state))),
-        Lookup::Index(pending) => {
-            let pending = *pending;
-            let replies = arrived_replies(turn, request, pending, outcome, INDEX_COMMANDS)?;
-            let entry = index(turn, request, pending, replies)?;
-            records(turn, request, entry)
+    let (pending, by) = match &gathering.lookup {
+        Lookup::Known(state) => return Ok(Lookup::Known(Rc::clone(state))),
+        Lookup::Asked(pending, by) => (*pending, *by),
+    };
+    let replies = turn
+        .arrived(request, pending, outcome, 1)
+        .map_err(|_| Refusal::Unavailable(Unavailable::Store))?;
+    let decoded = match replies.first() {
+        Some(reply) => call(turn, request).decode(reply),
+        None => Err(ScriptError::Malformed),
+    };
+    let found = match decoded {
+        Ok(found) => found,
+        Err(ScriptError::NoScript) if by == By::Hash => {
+            turn.worker.store_answered();
+            return ask(turn, request, By::Source);
         }
-        Lookup::Records(pending, entry) => {
-            let replies = arrived_replies(turn, request, *pending, outcome, 1)?;
-            let state = key_state(turn, request, entry, replies)?;
-            turn.worker.remember_key(Rc::clone(&state));
-            Ok(Lookup::Known(state))
+        Err(error) => {
+            if let ScriptError::Redis(text) = error {
+                turn.log(Level::Warn, format!("looking up a key failed: {text}"));
+            }
+            return Err(garbage(turn));
         }
-    }
+    };
+    turn.worker.store_answered();
+    turn.worker.learn_time(pending.sent, turn.now, found.now_ms);
+    let state = known(turn, request, &found)?;
+    turn.worker.remember_key(Rc::clone(&state));
+    Ok(Lookup::Known(state))
 }
 
-fn arrived_replies<'a>(
-    turn: &mut Turn<'_>,
-    request: &mut Request,
-    pending: Pending,
-    outcome: Outcome<'a>,
-    commands: usize,
-) -> Result<&'a [Reply], Refusal> {
-    turn.arrived(request, pending, outcome, commands)
-        .map_err(|_| Refusal::Unavailable(Unavailable::Store))
+/// What the answer says about the key.
+fn known(turn: &mut Turn<'_>, request: &Request, found: &Found) -> Result<Rc<KeyState>, Refusal> {
+    let ready = open(turn, found.index.as_deref())?;
+    take_settings(turn, &ready, found.settings.as_deref())?;
+    let Some(entry) = &found.entry else {
+        turn.worker.forget_key(&request.hash);
+        return Err(Refusal::UnknownKey);
+    };
+    let Some(Versioned { value: entry, .. }) = Versioned::<IndexEntry>::decode(entry) else {
+        return Err(garbage(turn));
+    };
+    if entry.home != Partition(0)
+        || entry.records.is_empty()
+        || entry.records.len() > MOST_RECORDS
+        || entry.records.len() != found.records.len()
+    {
+        return Err(garbage(turn));
+    }
+    if entry.until_ms.is_some_and(|until| until <= turn.redis_ms()) {
+        turn.worker.forget_key(&request.hash);
+        return Err(Refusal::UnknownKey);
+    }
+    open(turn, found.partition.as_deref())?;
+    key_state(turn, request, &entry, &found.records)
 }
 
 /// A reply that is no answer counts as a failure of Redis.
 fn garbage(turn: &mut Turn<'_>) -> Refusal {
     turn.store_failed();
     Refusal::Unavailable(Unavailable::Store)
-}
-
-fn index(
-    turn: &mut Turn<'_>,
-    request: &Request,
-    pending: Pending,
-    replies: &[Reply],
-) -> Result<Box<IndexEntry>, Refusal> {
-    let [read, time] = replies else {
-        return Err(garbage(turn));
-    };
-    let Some([ready, entry, settings, still_ready]) = values::<4>(read) else {
-        return Err(garbage(turn));
-    };
-    let Some(redis_ms) = time_ms(time) else {
-        return Err(garbage(turn));
-    };
-    turn.worker.store_answered();
-    turn.worker.learn_time(pending.sent, turn.now, redis_ms);
-    let ready = open(turn, ready)?;
-    open(turn, still_ready)?;
-    take_settings(turn, &ready, settings)?;
-    let Some(entry) = entry else {
-        turn.worker.forget_key(&request.hash);
-        return Err(Refusal::UnknownKey);
-    };
-    let Some(entry) = Versioned::<IndexEntry>::decode(entry).map(|entry| entry.value) else {
-        return Err(garbage(turn));
-    };
-    let partitions = turn.worker.config().partitions;
-    if entry.home.0 >= partitions || entry.records.is_empty() || entry.records.len() > MOST_RECORDS
-    {
-        return Err(garbage(turn));
-    }
-    Ok(Box::new(entry))
 }
 
 /// The marker of an open index or partition with the P that is configured.
@@ -149,7 +145,11 @@ fn take_settings(
         };
     }
     let Some(settings) = settings else {
-        return Err(Refusal::Unavailable(Unavailable::NotReady));
+        // Left out, because they were known when the question was asked.
+        return match turn.worker.catalogue.settings() {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Unavailable(Unavailable::NotReady)),
+        };
     };
     let Some(settings) = Versioned::<ProxySettings>::decode(settings) else {
         return Err(garbage(turn));
@@ -165,45 +165,12 @@ pub(crate) fn went_back(turn: &mut Turn<'_>) -> Refusal {
     Refusal::Unavailable(Unavailable::WentBack)
 }
 
-fn records(
-    turn: &mut Turn<'_>,
-    request: &mut Request,
-    entry: Box<IndexEntry>,
-) -> Result<Lookup, Refusal> {
-    if entry.until_ms.is_some_and(|until| until <= turn.redis_ms()) {
-        turn.worker.forget_key(&request.hash);
-        return Err(Refusal::UnknownKey);
-    }
-    let ready = redis_key::ready(entry.home);
-    let names: Vec<String> = entry
-        .records
-        .iter()
-        .map(|id| redis_key::record(entry.home, id))
-        .collect();
-    let mut all: Vec<&str> = vec![&ready];
-    all.extend(names.iter().map(String::as_str));
-    let mut commands = Vec::new();
-    mget(&mut commands, &all);
-    let pending = turn
-        .call(request, commands, 1)
-        .map_err(Refusal::Unavailable)?;
-    Ok(Lookup::Records(pending, entry))
-}
-
 fn key_state(
     turn: &mut Turn<'_>,
     request: &Request,
     entry: &IndexEntry,
-    replies: &[Reply],
+    stored: &[Option<Vec<u8>>],
 ) -> Result<Rc<KeyState>, Refusal> {
-    let read = replies.first().and_then(list);
-    let Some((ready, stored)) = read.as_deref().and_then(<[_]>::split_first) else {
-        return Err(garbage(turn));
-    };
-    open(turn, *ready)?;
-    if stored.len() != entry.records.len() {
-        return Err(garbage(turn));
-    }
     let mut records: Vec<ReadRecord> = Vec::with_capacity(stored.len());
     for (id, stored) in entry.records.iter().zip(stored) {
         // The index names it and the partition is open: it is missing only while something is being repaired.
@@ -218,7 +185,6 @@ fn key_state(
         }
         records.push((id.clone(), record));
     }
-    turn.worker.store_answered();
     let binds = turn
         .worker
         .catalogue
@@ -232,15 +198,4 @@ fn key_state(
         }
         Built::Inconsistent => Err(Refusal::Unavailable(Unavailable::NotReady)),
     }
-}
-
-/// `TIME`'s seconds and microseconds, in ms.
-fn time_ms(reply: &Reply) -> Option<u64> {
-    let [Some(seconds), Some(micros)] = values::<2>(reply)? else {
-        return None;
-    };
-    let number = |digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
-    number(seconds)?
-        .checked_mul(1_000)?
-        .checked_add(number(micros)? / 1_000)
 }

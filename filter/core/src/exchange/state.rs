@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use contract::id::{ReservationId, Rev};
-use contract::records::{IndexEntry, ModelRecord};
+use contract::records::ModelRecord;
 use contract::redis_key::Partition;
 use contract::script::{By, Remaining};
 use contract::spend_event::SpendBody;
@@ -103,10 +103,8 @@ pub(crate) enum Body {
 /// How much of the key is known.
 #[derive(Debug)]
 pub(crate) enum Lookup {
-    /// Its index entry and the settings are being read.
-    Index(Pending),
-    /// Its records are being read.
-    Records(Pending, Box<IndexEntry>),
+    /// It is being read.
+    Asked(Pending, By),
     Known(Rc<KeyState>),
 }
 

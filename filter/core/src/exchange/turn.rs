@@ -123,20 +123,15 @@ pub(crate) fn mget(out: &mut Vec<u8>, names: &[&str]) {
 
 /// The values of an `MGET` of `N` names.
 pub(crate) fn values<const N: usize>(reply: &Reply) -> Option<[Option<&[u8]>; N]> {
-    let values = list(reply)?;
-    values.try_into().ok()
-}
-
-/// The values of an `MGET`.
-pub(crate) fn list(reply: &Reply) -> Option<Vec<Option<&[u8]>>> {
     let Reply::Array(Some(items)) = reply else {
         return None;
     };
-    items
+    let values: Option<Vec<_>> = items
         .iter()
         .map(|item| match item {
             Reply::Bulk(value) => Some(value.as_deref()),
             _ => None,
         })
-        .collect()
+        .collect();
+    values?.try_into().ok()
 }

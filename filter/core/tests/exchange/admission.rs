@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::world::*;
 
 #[test]
-fn a_cold_request_takes_four_calls_and_a_warm_one_a_single_admission() {
+fn a_cold_request_takes_three_calls_and_a_warm_one_a_single_admission() {
     let mut world = World::with_limits(rpm(10));
     let cold = world.chat(HELLO);
     assert!(cold.resumed());
-    // The first admission is unknown by its hash and repeated with its source.
-    assert_eq!(world.redis.log, ["MGET", "MGET", "MGET", "Admit"]);
+    // A script that is unknown by its hash is repeated with its source.
+    assert_eq!(world.redis.log, ["LookUp", "MGET", "Admit"]);
     world.redis.log.clear();
     assert!(world.chat(HELLO).resumed());
     assert_eq!(world.redis.log, ["Admit"]);
@@ -37,7 +37,7 @@ fn the_lookup_begins_before_the_body_has_come() {
             peer: None,
         },
     );
-    assert_eq!(world.redis.log, ["MGET", "MGET"]);
+    assert_eq!(world.redis.log, ["LookUp"]);
     for byte in HELLO.as_bytes() {
         world.drive(
             &mut client,

@@ -138,7 +138,7 @@ fn garbage_in_place_of_any_answer_is_503() {
         Reply::Array(Some(vec![Reply::Integer(7); 12])),
     ];
     for reply in garbage {
-        for answered in 0..4 {
+        for answered in 0..3 {
             let mut world = World::with_limits(rpm(100));
             world.redis.known = contract::script::all()
                 .into_iter()
@@ -686,32 +686,12 @@ fn an_owners_record_older_than_one_seen_is_never_used() {
 }
 
 #[test]
-fn a_key_that_is_missing_while_the_index_closes_is_503_and_not_401() {
+fn a_key_that_is_missing_in_a_closed_index_is_503_and_not_401() {
     let mut world = World::with_limits(rpm(5));
-    let mut client = Client::new();
+    world.redis.values.remove(&redis_key::index_ready(P0));
     let unknown = headers("POST", "/v1/chat/completions", &[("api-key", "sk-unknown")]);
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &unknown,
-            end: false,
-            peer: None,
-        },
-    );
-    let (call, commands, replies) = last_call(&client);
-    let mut answer = world.redis.run(world.redis_now(), &commands, replies);
-    let Reply::Array(Some(values)) = &mut answer[0] else {
-        panic!()
-    };
-    *values.last_mut().unwrap() = Reply::Bulk(None);
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Ok(&answer),
-        },
-    );
-    assert_eq!(client.refusal(), (503, "not_ready".to_owned()));
+    let refusal = world.send(&unknown, HELLO.as_bytes()).refusal();
+    assert_eq!(refusal, (503, "not_ready".to_owned()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use contract::id::{ReservationId, Rev};
 use contract::limits::{Budget, LimitKind, Limits};
 use contract::model::Model;
 use contract::money::NanoUsd;
-use contract::records::Ready;
+use contract::records::{IndexEntry, Ready, Versioned};
 use contract::redis_key::{Partition, RecordId};
 use contract::resp::{Reply, decode_all};
 use contract::script::{
@@ -222,11 +222,6 @@ impl Redis {
                         .collect(),
                 ))
             }
-            b"EVAL" if args[1] == b"return redis.call('TIME')" => {
-                let (seconds, micros) = (now_ms / 1_000, now_ms % 1_000 * 1_000);
-                let text = |number: u64| Reply::Bulk(Some(number.to_string().into_bytes()));
-                Reply::Array(Some(vec![text(seconds), text(micros)]))
-            }
             b"EVAL" | b"EVALSHA" => self.script(now_ms, args),
             other => panic!("{other:?}"),
         }
@@ -261,6 +256,7 @@ impl Redis {
             Script::Admit => self.admit(now_ms, &keys, &mut args),
             Script::Settle => self.settle(now_ms, &keys, &mut args),
             Script::Renew => self.renew(now_ms, &keys, &mut args),
+            Script::LookUp => self.look_up(now_ms, &keys, &mut args),
             Script::Release => {
                 let ids: Vec<_> = args
                     .args
@@ -348,6 +344,27 @@ impl Redis {
             },
         );
         admit_reply(&answer)
+    }
+
+    /// From the values alone, so that tests can make them contradict what scripts that write go by.
+    fn look_up(&self, now_ms: u64, keys: &[String], args: &mut Args) -> Reply {
+        let (known, prefix) = (args.bytes(), args.text());
+        let value = |name: &str| self.values.get(name).cloned();
+        let (index, entry) = (value(&keys[0]), value(&keys[1]));
+        let newer = index.as_ref().is_some_and(|ready| ready[6..22] != known);
+        let settings = newer.then(|| value(&keys[2])).flatten();
+        let mut stored = vec![index, value(&keys[3]), settings, entry.clone()];
+        if let Some(entry) = entry {
+            let Some(entry) = Versioned::<IndexEntry>::decode(&entry) else {
+                return Reply::Error(b"ERR user_script:9: Expected object key string".to_vec());
+            };
+            let names = entry.value.records;
+            stored.extend(names.iter().map(|id| value(&format!("{prefix}{id}"))));
+        }
+        let mut items = word("ok");
+        items.push(number(now_ms));
+        items.extend(stored.into_iter().map(Reply::Bulk));
+        Reply::Array(Some(items))
     }
 
     fn settle(&mut self, now_ms: u64, keys: &[String], args: &mut Args) -> Reply {
