@@ -93,7 +93,7 @@ impl RootContext for HttpRoot {
         };
         self.carry_out(&shared, effects);
         self.depart(&shared, now);
-        shared.metrics.tell();
+        shared.tell();
     }
 
     fn get_type(&self) -> Option<ContextType> {

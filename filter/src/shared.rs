@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use filter_core::clock::Now;
 use filter_core::courier::Courier;
 use filter_core::effect::Level;
+use filter_core::metric::Metric;
 use filter_core::worker::Worker;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::LogLevel;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub serving: Cell<bool>,
     /// Whether the next tick was called for early.
     pub hurried: Cell<bool>,
+    /// The virtual machine's memory as told to Envoy, bytes.
+    shown_memory: Cell<i64>,
 }
 
 impl Shared {
@@ -55,7 +58,18 @@ impl Shared {
             alone: Cell::new(0),
             serving: Cell::new(false),
             hurried: Cell::new(false),
+            shown_memory: Cell::new(0),
         }
+    }
+
+    /// Tells Envoy all figures, that of the machine's memory included.
+    pub fn tell(&self) {
+        const PAGE: usize = 64 * 1024;
+        let pages = core::arch::wasm32::memory_size::<0>();
+        let bytes = i64::try_from(pages.saturating_mul(PAGE)).unwrap_or(i64::MAX);
+        let grown = bytes.saturating_sub(self.shown_memory.replace(bytes));
+        self.metrics.measure(Metric::Memory, grown);
+        self.metrics.tell();
     }
 
     /// Has the root called soon, where much waits. A request cannot make the root's calls itself: their answers would come to the request,

@@ -95,6 +95,8 @@ metrics! {
     Stale: Counter = "tollkeeper.records.stale",
     /// Records with a lower revision than one seen before.
     RevisionWentBack: Counter = "tollkeeper.records.revision_went_back",
+    /// Memory of the workers' virtual machines, bytes.
+    Memory: Gauge = "tollkeeper.memory_bytes",
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ const KEPT_MS: u64 = 30_000;
 /// How long it is kept even when memory is short, ms.
 const KEPT_AT_LEAST_MS: u64 = 1_000;
 /// Memory for acknowledged settlements.
-const KEPT_BYTES: usize = 8 * 1024 * 1024;
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Waiting settlements that are sent at once.
 const FLUSH_AT: usize = 32;
 /// Settle commands in one call.
@@ -56,6 +56,7 @@ struct Item {
 }
 
 impl Item {
+    /// Its scopes are counted though the key's state shares them: that may be forgotten first.
     fn bytes(&self) -> usize {
         let Finished { body, scopes, .. } = &self.finished;
         body.len()

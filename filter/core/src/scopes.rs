@@ -81,8 +81,6 @@ impl Scope {
 pub(crate) struct Scopes {
     pub home: Partition,
     list: Vec<Rc<Scope>>,
-    /// Made for one request.
-    own: bool,
 }
 
 impl Scopes {
@@ -135,14 +133,10 @@ impl Scopes {
         self.list.get(at).map(Rc::as_ref)
     }
 
-    /// Memory that goes with the last request that holds them, roughly.
+    /// Memory that goes with the last who holds them, roughly.
     pub(crate) fn bytes(&self) -> usize {
         const EACH: usize = 256;
-        if self.own {
-            self.list.len().saturating_mul(EACH)
-        } else {
-            0
-        }
+        self.list.len().saturating_mul(EACH)
     }
 }
 
@@ -165,9 +159,8 @@ impl KeyScopes {
             list.extend(object.windows().map(Rc::new));
             of_models.extend(object.models());
         }
-        let own = false;
         Self {
-            every: Rc::new(Scopes { home, list, own }),
+            every: Rc::new(Scopes { home, list }),
             of_models,
         }
     }
@@ -294,8 +287,8 @@ impl Called<'_> {
         }
         let mut list = key.every.list.clone();
         list.append(&mut more);
-        let (home, own) = (key.every.home, true);
-        (list.len() <= MOST).then(|| Rc::new(Scopes { home, list, own }))
+        let home = key.every.home;
+        (list.len() <= MOST).then(|| Rc::new(Scopes { home, list }))
     }
 
     fn customer(&self, customer: &Customer<'_>, to: &mut Vec<Rc<Scope>>) {

@@ -1,7 +1,10 @@
 //! The way of one request: admitted, answered, and written down once.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::json;
+use tollkeeper_tests::clock;
 
 use crate::gateway::{
     Caller, PROVIDER_KEY, SOON, chat, records, rows_until, shared, streamed, tag, with,
@@ -200,5 +203,27 @@ fn the_upstream_sees_the_providers_name_of_the_model_and_the_row_both() -> Resul
         let rows = rows_until(stack, &key, 1, SOON).await?;
         assert_eq!(rows[0]["model_group"], "renamed");
         Ok(())
+    })
+}
+
+#[test]
+fn envoy_shows_how_much_memory_the_workers_machines_take() -> Result<()> {
+    shared(async |stack| {
+        let key = stack.key(&json!({})).await?;
+        let reply = Caller::new(stack, 0, &key).chat(&chat("hello")).await?;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let started = clock::now();
+        loop {
+            let shown = stack.envoys[0]
+                .stats(&stack.client, "tollkeeper.memory_bytes")
+                .await?;
+            let mib = shown.iter().map(|(_, bytes)| bytes).sum::<u64>() / 1_048_576;
+            // Two workers: from what the module takes at its start to the bound of 16 MiB each.
+            if (1..=32).contains(&mib) {
+                return Ok(());
+            }
+            anyhow::ensure!(mib == 0 && started.elapsed() < SOON, "{shown:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     })
 }

@@ -11,7 +11,7 @@ use tollkeeper_tests::client::authority;
 use tollkeeper_tests::load::{Load, chat_request, number, percentile};
 use tollkeeper_tests::stack::{Envoy, Stack};
 
-use super::{cpu_seconds, forget_spend, resident};
+use super::{cpu_seconds, forget_spend};
 
 /// Keys of the smaller number.
 const FEW: usize = 100;
@@ -79,7 +79,7 @@ struct Line {
 #[derive(Debug)]
 pub struct Growth {
     lines: Vec<Line>,
-    /// Envoy's resident memory with the filter beyond that without, MiB, before and after the requests.
+    /// Memory of the worker's virtual machine, MiB, before and after the requests.
     memory: (f64, f64),
     requests: usize,
 }
@@ -87,7 +87,6 @@ pub struct Growth {
 /// Measures, the cases in turn.
 pub async fn measure(stack: &Stack, keys: &Keys, body: usize, seconds: u64) -> Result<Growth> {
     let envoy = stack.envoys.first().context("no Envoy was started")?;
-    let plain = stack.plain.as_ref().context("no plain Envoy was started")?;
     let few = keys.many.get(..FEW).unwrap_or(&keys.many);
     let one = std::slice::from_ref(&keys.one_scope);
     let four = std::slice::from_ref(&keys.four_scopes);
@@ -97,8 +96,7 @@ pub async fn measure(stack: &Stack, keys: &Keys, body: usize, seconds: u64) -> R
         ("1 scope".to_owned(), one),
         ("4 scopes".to_owned(), four),
     ];
-    let beyond = || Ok::<_, anyhow::Error>(resident(envoy.process())? - resident(plain.process())?);
-    let before = beyond()?;
+    let before = memory(stack, envoy).await?;
     let mut requests = 0;
     let mut found: Vec<Vec<Line>> = cases.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
@@ -111,9 +109,18 @@ pub async fn measure(stack: &Stack, keys: &Keys, body: usize, seconds: u64) -> R
     }
     Ok(Growth {
         lines: found.into_iter().filter_map(median).collect(),
-        memory: (before, beyond()?),
+        memory: (before, memory(stack, envoy).await?),
         requests,
     })
+}
+
+/// Memory of the filter's virtual machine, MiB; the stack has one worker.
+async fn memory(stack: &Stack, envoy: &Envoy) -> Result<f64> {
+    let stats = envoy
+        .stats(&stack.client, "tollkeeper.memory_bytes")
+        .await?;
+    let (_, bytes) = stats.first().context("Envoy shows no memory")?;
+    Ok(number(usize::try_from(*bytes)?) / 1_048_576.0)
 }
 
 /// Rounds of each case; the middle one counts.
@@ -167,7 +174,7 @@ impl Growth {
             })
             .collect();
         let (before, after) = self.memory;
-        json!({"cases": lines, "memory_mib": {"before": before.round(), "after": after.round(), "requests": self.requests}})
+        json!({"cases": lines, "memory_mib": {"before": (before * 10.0).round() / 10.0, "after": (after * 10.0).round() / 10.0, "requests": self.requests}})
     }
 
     /// For people.
@@ -187,7 +194,7 @@ impl Growth {
         let (before, after) = self.memory;
         let _ = writeln!(
             text,
-            "\nMemory of the filter's machines (two for the worker, two for Envoy's main thread): {before:.0} MiB, {after:.0} MiB after {} requests",
+            "\nMemory of the worker's virtual machine: {before:.1} MiB, {after:.1} MiB after {} requests",
             self.requests
         );
         text
