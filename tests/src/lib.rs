@@ -14,6 +14,7 @@ pub mod client;
 pub mod clock;
 pub mod load;
 pub mod process;
+pub mod random;
 pub mod setup;
 pub mod stack;
 pub mod upstream;

@@ -134,6 +134,9 @@ impl Stack {
             (None, Some(redis)) => redis.url(),
             (None, None) => String::new(),
         };
+        let filter_url = redis
+            .as_ref()
+            .map_or_else(|| redis_url.clone(), Redis::filter_url);
         let client = Client::default();
         let admin = Admin::start(&programs.admin, options, &redis_url, &client).await?;
         let providers = match &upstream {
@@ -144,7 +147,7 @@ impl Stack {
             name: "envoy".to_owned(),
             workers: options.workers,
             wasm: programs.wasm.clone(),
-            redis_url: redis_url.clone(),
+            redis_url: filter_url,
             providers,
             filter: options.filter.clone(),
             provider_keys: options.provider_keys.clone(),

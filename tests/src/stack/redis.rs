@@ -1,6 +1,8 @@
 //! Redis as the product wants it: append-only file synced every second, no eviction.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +10,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::process::Process;
+use crate::random;
+
+/// What Redis lets the filter do, as `envoy/README.md` tells administrators.
+const FILTER: &str = "~tk:* resetchannels -@all +@read +@write +@scripting +time";
+
+/// Name of the file of Redis's users.
+const USERS: &str = "users.acl";
 
 /// A Redis of the stack's own.
 #[derive(Debug)]
@@ -16,6 +25,7 @@ pub struct Redis {
     folder: PathBuf,
     log: PathBuf,
     port: u16,
+    filter_password: String,
     process: Process,
 }
 
@@ -26,6 +36,8 @@ impl Redis {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let log = data.join("logs/redis.log");
+        let filter_password = random::hex(16)?;
+        write_users(&folder, &filter_password)?;
         // Redis cannot choose a port itself: the kernel names one that is free, and another try follows if it was taken meanwhile.
         let mut tried = 0;
         loop {
@@ -37,6 +49,7 @@ impl Redis {
                         folder,
                         log,
                         port,
+                        filter_password,
                         process,
                     });
                 }
@@ -52,15 +65,39 @@ impl Redis {
         Ok(())
     }
 
-    /// Its URL.
+    /// Its URL for the admin service, which may do everything.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its URL for Envoy, as a user with the filter's rights alone.
+    pub fn filter_url(&self) -> String {
+        let (password, port) = (&self.filter_password, self.port);
+        format!("redis://tollkeeper-filter:{password}@127.0.0.1:{port}")
     }
 
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// Writes the file of Redis's users, which its owner alone can read.
+fn write_users(folder: &Path, filter_password: &str) -> Result<()> {
+    let path = folder.join(USERS);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(file, "user default on nopass ~* &* +@all")?;
+    writeln!(
+        file,
+        "user tollkeeper-filter on >{filter_password} {FILTER}"
+    )?;
+    Ok(())
 }
 
 async fn run(program: &Path, folder: &Path, log: &Path, port: u16) -> Result<Process> {
@@ -85,7 +122,9 @@ async fn run(program: &Path, folder: &Path, log: &Path, port: u16) -> Result<Pro
             "noeviction",
             "--dir",
         ])
-        .arg(folder);
+        .arg(folder)
+        .arg("--aclfile")
+        .arg(folder.join(USERS));
     let (process, mut lines) = Process::start("redis", &command, log)?;
     let ready = |line: &str| line.contains("Ready to accept connections").then_some(());
     process

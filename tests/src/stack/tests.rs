@@ -83,7 +83,7 @@ async fn an_envoy_whose_redis_was_never_filled_admits_nobody_and_says_why() {
         name: "envoy".to_owned(),
         workers: 1,
         wasm,
-        redis_url: redis.url(),
+        redis_url: redis.filter_url(),
         providers: Providers::Elsewhere(upstream.url()),
         filter: Map::new(),
         provider_keys: Vec::new(),

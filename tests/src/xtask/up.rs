@@ -5,12 +5,13 @@
 //! happens) is started again at its address after a few seconds.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use tollkeeper_tests::random;
 use tollkeeper_tests::setup;
 use tollkeeper_tests::stack::{Envoy, Options, Programs, Providers, Stack, provider_keys};
 
@@ -95,7 +96,7 @@ async fn start(arguments: &Arguments, options: &Options) -> Result<Stack> {
     setup::progress("Starting Redis, the admin service and Envoy");
     let stack = Stack::start_built(options, &programs).await?;
     let key = stack
-        .key(&json!({"key_alias": format!("up-{}", random_hex(4)?)}))
+        .key(&json!({"key_alias": format!("up-{}", random::hex(4)?)}))
         .await?;
     let text = if arguments.json {
         for_scripts(&stack, options, &key).to_string()
@@ -142,7 +143,7 @@ fn master_key(data: &Path) -> Result<String> {
     if let Ok(key) = std::fs::read_to_string(&file) {
         return Ok(key.trim().to_owned());
     }
-    let key = format!("sk-{}", random_hex(32)?);
+    let key = format!("sk-{}", random::hex(32)?);
     let mut created = private_file(&file)?;
     writeln!(created, "{key}")?;
     Ok(key)
@@ -155,14 +156,6 @@ fn private_file(file: &Path) -> Result<File> {
     options
         .open(file)
         .with_context(|| format!("cannot create {}", file.display()))
-}
-
-fn random_hex(bytes: usize) -> Result<String> {
-    let mut random = vec![0_u8; bytes];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 fn upstream_url(stack: &Stack, options: &Options) -> Option<String> {
