@@ -343,4 +343,24 @@ mod tests {
                 .contains(&"OPENAI_API_KEY".to_owned())
         );
     }
+
+    #[test]
+    fn docker_composes_envoy_has_the_module_redis_and_every_providers_key_where_the_bootstrap_looks()
+     {
+        let read = |file: &str| std::fs::read_to_string(setup::root().join(file)).unwrap();
+        let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")).unwrap();
+        let services = &compose["services"];
+        let environment = services["envoy"]["environment"].as_object().unwrap();
+        let mut given: Vec<&String> = environment.keys().collect();
+        let mut read_by_envoy = provider_keys().unwrap();
+        given.sort();
+        read_by_envoy.sort();
+        assert_eq!(given, read_by_envoy.iter().collect::<Vec<_>>());
+        let shipped = shipped().unwrap().to_string();
+        assert!(shipped.contains(r#""filename":"/etc/envoy/tollkeeper.wasm""#));
+        assert!(read("Dockerfile").contains("tollkeeper_filter.wasm /etc/envoy/tollkeeper.wasm\n"));
+        assert!(shipped.contains(r#""address":"redis""#) && services.get("redis").is_some());
+        assert!(shipped.contains(r#""port_value":10000"#));
+        assert_eq!(services["envoy"]["ports"], json!(["10000:10000"]));
+    }
 }
