@@ -8,6 +8,7 @@
 
 pub(crate) mod lexer;
 
+mod cuts;
 mod edits;
 mod error;
 mod facts;

@@ -421,6 +421,52 @@ mod editing {
     }
 
     #[test]
+    fn what_concerns_the_gateway_alone_is_cut_out_with_its_commas() {
+        for (body, after) in [
+            (r#"{"model":"m", "tags":["a"]}"#, r#"{"model":"m"}"#),
+            (r#"{"tags" : ["a"] , "model":"m"}"#, r#"{"model":"m"}"#),
+            (
+                r#"{"a":1,"tags":null,"litellm_metadata":{"user":"u"},"model":"m","n":2}"#,
+                r#"{"a":1,"model":"m","n":2}"#,
+            ),
+            (
+                r#"{"model":"m","litellm_metadata":"x","tags":[] }"#,
+                r#"{"model":"m" }"#,
+            ),
+            (
+                r#"{"tags":7,"model":"m","litellm_metadata":{"tags":["x"]}}"#,
+                r#"{"model":"m"}"#,
+            ),
+            (r#"{ "tags":[], "litellm_metadata":1}"#, "{}"),
+            (
+                r#"{"model":"m","metadata":{"k":"v","tags":["a"]},"n":1}"#,
+                r#"{"model":"m","metadata":{"k":"v"},"n":1}"#,
+            ),
+            (
+                r#"{"model":"m","metadata":{"tags":["a"],"k":"v"},"tags":["b"]}"#,
+                r#"{"model":"m","metadata":{"k":"v"}}"#,
+            ),
+            (
+                r#"{"model":"m","metadata":{ "tags":["a"] },"n":1}"#,
+                r#"{"model":"m","n":1}"#,
+            ),
+            // What a provider may understand stays.
+            (
+                r#"{"model":"m","metadata":{"tags":"a","user_id":"u"}}"#,
+                r#"{"model":"m","metadata":{"tags":"a","user_id":"u"}}"#,
+            ),
+            (
+                r#"{"metadata":{},"x":{"tags":[]}}"#,
+                r#"{"metadata":{},"x":{"tags":[]}}"#,
+            ),
+        ] {
+            let edits = in_order(scan_text(body).unwrap().leave_out_ours().collect());
+            let cut = applied(body.as_bytes(), &edits);
+            assert_eq!(String::from_utf8(cut).unwrap(), after, "{body}");
+        }
+    }
+
+    #[test]
     fn several_edits_of_one_body_go_together() {
         let body = r#"{"model":"mine","messages":[],"max_tokens":null}"#;
         let after = edited(body, |facts| {
@@ -540,6 +586,9 @@ mod oracle {
                 .map_or(0, Vec::len);
             assert_eq!(usize::try_from(facts.messages).unwrap(), messages);
         }
+        let edits = in_order(facts.leave_out_ours().collect());
+        let sent: Value = serde_json::from_slice(&applied(body, &edits)).unwrap();
+        assert_eq!(sent, without_ours(object));
         let usage = object
             .get("stream_options")
             .and_then(|options| options.get("include_usage"));
@@ -555,6 +604,21 @@ mod oracle {
                 .is_some_and(serde_json::Map::is_empty)
         );
     }
+}
+
+/// What may go upstream.
+fn without_ours(object: &serde_json::Map<String, Value>) -> Value {
+    let mut object = object.clone();
+    object.retain(|name, _| !matches!(name.as_str(), "tags" | "litellm_metadata"));
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata")
+        && metadata.get("tags").is_some_and(Value::is_array)
+    {
+        metadata.remove("tags");
+        if metadata.is_empty() {
+            object.remove("metadata");
+        }
+    }
+    Value::Object(object)
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -603,6 +667,7 @@ fn key() -> impl Strategy<Value = String> {
                 "tools",
                 "user",
                 "metadata",
+                "litellm_metadata",
                 "tags",
                 "user_id",
                 "service_tier",

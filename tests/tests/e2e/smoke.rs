@@ -88,6 +88,28 @@ fn the_virtual_key_never_reaches_the_upstream_in_whatever_form_it_came() -> Resu
 }
 
 #[test]
+fn tags_of_the_body_are_in_the_row_and_not_in_what_the_provider_gets() -> Result<()> {
+    shared(async |stack| {
+        let key = stack.key(&json!({})).await?;
+        let caller = Caller::new(stack, 0, &key);
+        let tag = tag("tagged");
+        let mut body = with(chat(&format!("[[tag={tag}]]")), "tags", json!(["job"]));
+        body = with(body, "metadata", json!({"tags": ["nightly"]}));
+        body = with(body, "litellm_metadata", json!({"user": "u"}));
+        let reply = caller.chat(&body).await?;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let rows = rows_until(stack, &key, 1, SOON).await?;
+        assert_eq!(rows[0]["request_tags"], json!(["nightly", "job"]));
+        let calls = records(stack).tagged(&tag);
+        let sent: serde_json::Value = serde_json::from_str(&calls[0].body)?;
+        for ours in ["tags", "metadata", "litellm_metadata"] {
+            assert_eq!(sent.get(ours), None, "{sent}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_stream_is_metered_though_its_client_did_not_ask_for_usage_and_does_not_see_it() -> Result<()> {
     shared(async |stack| {
         let key = stack.key(&json!({})).await?;

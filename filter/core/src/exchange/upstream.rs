@@ -93,7 +93,8 @@ fn edits(turn: &Turn<'_>, admission: &Admission, asked: &Asked) -> Vec<Edit> {
     let facts = &admission.facts;
     let model = &asked.question.model;
     let need = &asked.question.need;
-    let mut edits: Vec<Edit> = facts.rename_model(&model.upstream).into_iter().collect();
+    let mut edits: Vec<Edit> = facts.leave_out_ours().collect();
+    edits.extend(facts.rename_model(&model.upstream));
     if hides_usage(admission) {
         edits.extend(facts.ask_for_usage());
     }

@@ -71,6 +71,11 @@ impl RequestFacts {
         }
     }
 
+    /// Leaves out what concerns the gateway alone.
+    pub fn leave_out_ours(&self) -> impl Iterator<Item = Edit> {
+        self.ours.iter().map(|span| replace(*span, ""))
+    }
+
     /// Gives the model the name that the provider knows; `None` where it has it already.
     pub fn rename_model(&self, upstream: &str) -> Option<Edit> {
         let model = self

@@ -66,7 +66,7 @@ pub(crate) trait Reader {
     /// It ends.
     fn close(&mut self, nest: Nest, end: usize) -> Result<(), Self::Error>;
     /// A member's key begins.
-    fn key_start(&mut self);
+    fn key_start(&mut self, at: usize);
     /// A decoded piece of the key.
     fn key(&mut self, piece: &[u8]);
     /// The key is complete.
@@ -200,7 +200,7 @@ impl Lexer {
             (State::FirstKey, b'}') => self.close(Nest::Object, reader)?,
             (State::Value | State::FirstElement, _) => self.value(byte, reader)?,
             (State::FirstKey | State::Key, b'"') => {
-                reader.key_start();
+                reader.key_start(self.at);
                 self.state = State::Text { key: true };
             }
             (State::Colon, b':') => self.state = State::Value,

@@ -1,5 +1,6 @@
 //! Turns the tokens of a request body into [`RequestFacts`].
 
+use super::cuts::Cuts;
 use super::error::BodyError;
 use super::facts::{RequestFacts, StreamOptions};
 use super::fields::{Field, Seen, TopKey, differs_in_case};
@@ -33,6 +34,9 @@ pub(super) struct Collector {
     // Where a container that counts whole began, and the text counted before `prediction` did.
     raw_start: usize,
     prediction_from: Option<u64>,
+    // Which members of the body's object and of `metadata` go upstream.
+    top: Cuts,
+    metadata: Cuts,
 }
 
 impl From<Fault> for BodyError {
@@ -58,10 +62,16 @@ impl Reader for Collector {
         if let Some(frame) = self.frames.pop() {
             self.closed(frame, end);
         }
+        self.member_ended(end);
         Ok(())
     }
 
-    fn key_start(&mut self) {
+    fn key_start(&mut self, at: usize) {
+        match self.frames.last().map(|frame| frame.place) {
+            Some(Place::Top) => self.top.member(at),
+            Some(Place::Metadata) => self.metadata.member(at),
+            _ => {}
+        }
         self.key.clear();
         self.key_length = 0;
     }
@@ -106,6 +116,7 @@ impl Reader for Collector {
     }
 
     fn text_end(&mut self, end: usize) -> Result<(), BodyError> {
+        self.member_ended(end);
         self.slot
             .take()
             .map_or(Ok(()), |slot| self.string(slot, end))
@@ -122,6 +133,7 @@ impl Reader for Collector {
     }
 
     fn number_end(&mut self, end: usize) -> Result<(), BodyError> {
+        self.member_ended(end);
         self.slot
             .take()
             .map_or(Ok(()), |slot| self.numeral(slot, end))
@@ -129,6 +141,7 @@ impl Reader for Collector {
 
     fn literal(&mut self, literal: Literal, at: usize, end: usize) -> Result<(), BodyError> {
         self.scalar(at);
+        self.member_ended(end);
         self.slot
             .take()
             .map_or(Ok(()), |slot| self.word(slot, literal, end))
@@ -146,12 +159,22 @@ impl Collector {
         match slot {
             Slot::Message => add(&mut self.facts.messages, 1),
             Slot::Tool => add(&mut self.facts.tools, 1),
+            Slot::Top(Field::LitellmMetadata | Field::Tags) => self.top.mark(),
             Slot::Top(Field::Prediction) => {
                 self.prediction_from = Some(self.facts.content.text_bytes);
             }
             _ => {}
         }
         slot
+    }
+
+    /// A value is complete, perhaps that of a member which may not go upstream.
+    fn member_ended(&mut self, end: usize) {
+        match self.frames.last().map(|frame| frame.place) {
+            Some(Place::Top) => self.top.ended(end),
+            Some(Place::Metadata) => self.metadata.ended(end),
+            _ => {}
+        }
     }
 
     fn scalar(&mut self, at: usize) {

@@ -215,7 +215,7 @@ impl Reader for OpenAi {
         Ok(())
     }
 
-    fn key_start(&mut self) {
+    fn key_start(&mut self, _: usize) {
         self.key.clear();
     }
 

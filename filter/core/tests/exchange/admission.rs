@@ -183,6 +183,25 @@ fn the_key_does_not_leave_under_a_name_that_nobody_reads_it_from() {
 }
 
 #[test]
+fn tags_are_taken_and_stay_behind() {
+    let mut world = World::with_limits(rpm(10));
+    let tagged = HELLO.replacen(
+        '{',
+        r#"{"tags":["a"],"metadata":{"tags":["b"]},"litellm_metadata":{"user":"u"},"#,
+        1,
+    );
+    let client = world.chat(&tagged);
+    let sent = client.sent_body(&tagged);
+    let members: Vec<&str> = sent
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(members, ["max_tokens", "messages", "model"]);
+}
+
+#[test]
 fn a_body_that_needs_no_change_is_left_alone() {
     let mut world = World::with_limits(rpm(10));
     world.model_record(&ModelRecord {

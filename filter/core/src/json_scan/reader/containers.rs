@@ -15,6 +15,7 @@ impl Collector {
             Slot::Root if object => {
                 self.facts.object_open = at.saturating_add(1);
                 self.facts.object_empty = true;
+                self.top.opened(at.saturating_add(1));
                 Place::Top
             }
             Slot::Root => return Err(BodyError::NotAnObject),
@@ -43,7 +44,10 @@ impl Collector {
                 self.facts.content.hidden = true;
                 Place::Content
             }
-            Slot::MetadataTags if !object => Place::Tags,
+            Slot::MetadataTags if !object => {
+                self.metadata.mark();
+                Place::Tags
+            }
             Slot::IncludeUsage => return Err(include_usage_wrong()),
             Slot::Skip
             | Slot::Tool
@@ -97,7 +101,10 @@ impl Collector {
                 self.facts.content.hidden = true;
                 Place::Skip
             }
-            Field::Metadata if object => Place::Metadata,
+            Field::Metadata if object => {
+                self.metadata.opened(at.saturating_add(1));
+                Place::Metadata
+            }
             Field::LitellmMetadata if object => Place::LitellmMetadata,
             Field::Tags if !object => Place::Tags,
             Field::Metadata | Field::LitellmMetadata | Field::Tags => Place::Skip,
@@ -139,6 +146,12 @@ impl Collector {
             Place::Inputs if frame.ids => {
                 add(&mut self.facts.inputs, 1);
                 add(&mut self.facts.messages, 1);
+            }
+            Place::Metadata if self.metadata.closed() => self.top.mark(),
+            Place::Metadata => self.facts.ours.extend(self.metadata.take()),
+            Place::Top => {
+                self.top.closed();
+                self.facts.ours.extend(self.top.take());
             }
             _ => {}
         }
