@@ -123,6 +123,11 @@ impl FurtherLimits {
         self
     }
 
+    /// Durations of the further windows.
+    pub fn durations(&self) -> impl Iterator<Item = &str> {
+        self.windows.keys().map(String::as_str)
+    }
+
     /// The first field in which these leave more than `own`: a window or a limit of a model that `own` has, and these lack or exceed.
     pub fn beyond(&self, own: &Self) -> Option<&'static str> {
         let more = |asked: Option<u64>, own: Option<u64>| {

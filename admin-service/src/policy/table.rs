@@ -116,6 +116,8 @@ policy! {
     TeamMemberDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Gives a member the team's limits again.
     TeamMemberResetBudget: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Sets back what a member has spent in the team.
+    TeamMemberResetSpend: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Adds models to a team.
     TeamModelAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
     /// Takes models from a team.

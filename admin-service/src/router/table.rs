@@ -84,6 +84,7 @@ fn teams() -> Vec<Row> {
         post(A::TeamPermissionsUpdate, "/team/permissions_update", "update_team_member_permissions", teams::permissions_update).body(TEAM_PERMISSIONS).also(&[404]).json(one(&teams::TEAM)),
         get( A::TeamMemberSelf, "/team/{team_id}/members/me", "team_member_me",  teams::me).also(&[404]).json(one(&teams::OWN_MEMBERSHIP)),
         post(A::TeamMemberResetBudget, "/team/{team_id}/member/{user_id}/reset_budget", "team_member_reset_budget", teams::reset_budget).also(&[404]).json(one(&teams::BUDGET_RESET)),
+        post(A::TeamMemberResetSpend, "/team/{team_id}/member/{user_id}/reset_spend", "reset_team_member_spend", teams::reset_spend).body(RESET_SPEND).also(&[404]).json(one(&teams::SPEND_RESET)),
     ]
 }
 

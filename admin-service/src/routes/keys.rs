@@ -43,6 +43,7 @@ pub use health::{HEALTH, health};
 pub use info::{INFO, INFO_QUERY, INFO_V2, info, info_v2};
 pub use list::{LIST_QUERY, LISTED, list};
 pub use regenerate::{REGENERATE_QUERY, regenerate, regenerate_named};
+pub(super) use reset_spend::amount as reset_amount;
 pub use reset_spend::{RESET, reset_spend};
 pub use shape::{CREATED, KEY, UPDATED};
 pub use update::{BULK_UPDATED, bulk_update, update};

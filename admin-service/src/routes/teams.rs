@@ -37,6 +37,7 @@ mod models;
 mod new;
 mod permissions;
 mod reset;
+mod reset_spend;
 pub(super) mod rights;
 mod update;
 
@@ -58,6 +59,7 @@ pub use models::{add as model_add, delete as model_delete};
 pub use new::new;
 pub use permissions::{PERMISSIONS, PERMISSIONS_QUERY, permissions_list, permissions_update};
 pub use reset::{BUDGET_RESET, reset_budget};
+pub use reset_spend::{SPEND_RESET, reset_spend};
 pub use update::{UPDATED, patch, update};
 
 /// A team as answers show it.

@@ -13,7 +13,7 @@ use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
 /// LiteLLM's name of the table of memberships.
-const TABLE: &str = "LiteLLM_TeamMembership";
+pub const TABLE: &str = "LiteLLM_TeamMembership";
 
 /// A membership.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ pub use export::{After, after};
 pub use failures::{Failure, failures};
 pub use keys::{KeySpend, count_keys, heaviest_keys, of_keys, top_keys};
 pub use names::{KeyName, entity_names, key_names};
-pub use spenders::spenders;
+pub use spenders::{spenders, spent_after};
 pub use tags::{TagSums, tag_names, tag_sums};
 pub use visible::{VisibleTeam, visible_teams};
 

@@ -35,6 +35,7 @@ fn spend_rows() -> Vec<Row> {
         get( A::GlobalSpend,   "/global/spend/all_tag_names", "global_get_all_tag_names", global::tag_names).json(one(&global::TAG_NAMES)),
         get( A::GlobalSpend,   "/global/spend/report",      "get_global_spend_report", global::report).query(global::REPORT_QUERY).json(global::REPORT),
         post(A::GlobalSpend,   "/global/spend/end_users",   "global_spend_end_users", global::end_users).body(END_USERS).json(global::END_USERS),
+        post(A::GlobalSpendReset, "/global/spend/reset",    "global_spend_reset", global::reset).json(one(&global::RESET)),
         get( A::GlobalActivity, "/global/activity",         "get_global_activity", global::activity).query(global::ACTIVITY_QUERY).json(one(&global::ACTIVITY)),
         get( A::GlobalActivity, "/global/activity/model",   "get_global_activity_model", global::by_model).query(global::ACTIVITY_QUERY).json(global::BY_MODEL),
         get( A::GlobalActivity, "/global/activity/cache_hits", "get_global_activity_cache_hits", global::cache_hits).query(global::CACHE_HITS_QUERY).json(one(&global::CACHE_HITS)),

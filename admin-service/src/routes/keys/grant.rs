@@ -18,7 +18,8 @@ use crate::store::keys::{self, KeyRow};
 use crate::store::row::LimitColumns;
 use crate::store::{Tx, budgets, teams, users};
 
-mod further;
+pub(super) mod further;
+
 
 /// A key's limits as they are published: where its own are open, its budget row's.
 pub(super) async fn limits_of(

@@ -2,7 +2,9 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use contract::id::KeyId;
 use contract::money::NanoUsd;
+use contract::redis_key::RecordId;
 use serde_json::{Value, json};
 
 use super::{PUBLISH_WAIT, grant, ownership};
@@ -32,7 +34,7 @@ pub static RESET: Record = Record::new(
     ],
 );
 
-/// Sets back what a key has spent in its budget window; requests in flight are charged as ever.
+/// Sets back what a key has spent in its budget window, and empties its further windows; requests in flight are charged as ever.
 pub async fn reset_spend(
     State(app): State<App>,
     by: Authorized<KeyResetSpend>,
@@ -63,7 +65,8 @@ pub async fn reset_spend(
     .published(published))
 }
 
-fn amount(value: Value) -> Result<NanoUsd, ApiError> {
+/// The amount of `reset_to`.
+pub(in crate::routes) fn amount(value: Value) -> Result<NanoUsd, ApiError> {
     const FIELD: Field = Field::required("reset_to", Type::Number);
     if value.is_boolean() {
         let msg = "Value error, reset_to must be a number, not a boolean";
@@ -102,6 +105,13 @@ impl Change for ResetSpend<'_> {
                 return Err(Refusal::ResetAboveSpend { asked, spent }.into());
             }
         };
+        // As in LiteLLM, further windows begin at nothing whatever `reset_to` is: a key that was set back is not stuck on its day's budget.
+        let own = RecordId::key(&KeyId::new(key.key_id.as_str()));
+        for duration in grant::further::windows(&key).durations() {
+            let window = own.window(duration);
+            let none = NanoUsd::ZERO;
+            reset(tx, self.by, Kind::Scope, window.as_str(), none, self.rules).await?;
+        }
         let change = audit::Change {
             action: "updated",
             table: audit::KEYS,

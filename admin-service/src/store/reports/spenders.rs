@@ -22,3 +22,27 @@ pub async fn spenders(
         .map(|row| Ok(row.try_get("object_id")?))
         .collect()
 }
+
+/// Objects of a kind that have spent something in their windows and whose names are like `pattern`, in the order of their names, after one
+/// of them.
+pub async fn spent_after(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    pattern: &str,
+    after: &str,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT object_id FROM spend_scopes WHERE kind = $1 AND object_id LIKE $2 AND spent > 0 \
+         AND object_id > $3 ORDER BY object_id LIMIT $4",
+    )
+    .bind(kind.as_str())
+    .bind(pattern.to_owned())
+    .bind(after.to_owned())
+    .bind(i64::from(most))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(row.try_get("object_id")?))
+        .collect()
+}

@@ -64,7 +64,10 @@ pub async fn reset<R: Writes>(
     let windows = windows::read(tx.connection(), &asked, rules).await?;
     let mut known = scopes::read(tx.connection(), &asked).await?;
     // A window that is over has spent nothing that counts.
-    known.retain(|scope, state| state.window_start_ms >= windows.start(scope, now_ms));
+    known.retain(|scope, state| {
+        let ended = state.window_end_ms > 0 && state.window_end_ms <= now_ms;
+        !ended && state.window_start_ms >= windows.start(scope, now_ms)
+    });
     let spent = known.values().fold(NanoUsd::ZERO, |sum, state| {
         sum.checked_add(state.spent).unwrap_or(NanoUsd::MAX)
     });

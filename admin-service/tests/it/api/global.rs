@@ -6,6 +6,7 @@ use super::clients::{detail, error, text};
 use super::spend::{DAYS, World, number};
 use crate::on_both;
 use crate::support::database::Database;
+use crate::support::rows;
 
 on_both!(sums_of_all_are_exact_and_agree, sums);
 async fn sums(database: Database) {
@@ -251,4 +252,51 @@ async fn activity(database: Database) {
         .ok();
     assert_eq!(own["totals"]["failed_requests"], 0);
     assert_eq!(own["error_breakdown"], json!([]));
+}
+
+on_both!(only_the_master_key_sets_everything_back, reset);
+async fn reset(database: Database) {
+    let world = World::build(database).await;
+    let admin = world.api.person("proxy_admin").await;
+    let said = "Authentication Error, Tried to access route=/global/spend/reset, which is only for MASTER KEY";
+    for client in [&world.ada, &admin.client] {
+        assert_eq!(
+            client
+                .post("/global/spend/reset", json!({}))
+                .await
+                .refused(),
+            error(401, "auth_error", None, said)
+        );
+    }
+    let store = &world.api.database.store;
+    let spent = "SELECT CAST(SUM(spent) AS BIGINT) FROM spend_scopes WHERE kind IN ('key', 'team')";
+    assert_eq!(rows::number(store, spent).await, 4_001_500_001);
+    let done = world
+        .api
+        .master()
+        .post("/global/spend/reset", json!({}))
+        .await;
+    assert_eq!(
+        done.ok(),
+        json!({"message": "Spend for all API Keys and Teams reset successfully", "status": "success"})
+    );
+    assert_eq!(rows::number(store, spent).await, 0);
+    // What was ever spent, what users spent and every report stay.
+    for (sum, expected) in [
+        (
+            "SELECT CAST(SUM(total) AS BIGINT) FROM spend_scopes WHERE kind = 'key'",
+            2_001_500_001,
+        ),
+        (
+            "SELECT CAST(SUM(spent) AS BIGINT) FROM spend_scopes WHERE kind = 'user'",
+            2_001_500_001,
+        ),
+        ("SELECT COUNT(*) FROM audit_log WHERE object_id = '*'", 2),
+    ] {
+        assert_eq!(rows::number(store, sum).await, expected, "{sum}");
+    }
+    assert_eq!(
+        world.api.master().get("/global/spend").await.ok()["spend"],
+        number("2.001500001")
+    );
 }

@@ -123,3 +123,105 @@ async fn who_may(database: Database) {
     );
     reset(&admin.client, &key, ask).await.ok();
 }
+
+on_both!(
+    further_windows_of_a_key_that_is_set_back_begin_at_nothing,
+    windows
+);
+async fn windows(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let limits = json!([{"budget_duration": "1d", "max_budget": 5}, {"budget_duration": "30d", "max_budget": 50}]);
+    let key = json!({"max_budget": 100, "budget_limits": limits});
+    let key = master.new_key(key).await;
+    let known = at_the_gateway(&api, &key).await;
+    let mut worker = Worker::new(&api.redis);
+    worker.request(&known, 5_000_000_000).await;
+    let health = &api.service.app().health;
+    health.wait_for(|report| report.drained == 1).await;
+    let (denied, _) = worker.admit(&known, 1).await;
+    assert!(format!("{denied:?}").contains("Denied"), "{denied:?}");
+
+    let answer = reset(&master, &key, json!({"reset_to": 2})).await;
+    assert_eq!(answer.header("x-tollkeeper-warning"), None);
+    assert_has(&answer.ok(), &json!({"spend": 2.0, "previous_spend": 5.0}));
+    let store = &api.database.store;
+    let left = "SELECT CAST(SUM(spent) AS BIGINT) FROM spend_scopes WHERE kind = 'scope'";
+    assert_eq!(number(store, left).await, 0);
+    let ever = "SELECT CAST(SUM(total) AS BIGINT) FROM spend_scopes WHERE kind = 'scope'";
+    assert_eq!(number(store, ever).await, 10_000_000_000);
+    // The whole day's budget is there again, and no more than it.
+    let (denied, _) = worker.admit(&known, 5_000_000_001).await;
+    assert!(format!("{denied:?}").contains("Denied"), "{denied:?}");
+    worker.admitted(&known, 5_000_000_000).await;
+}
+
+async fn reset_member(client: &Client, user: &str, body: Value) -> super::clients::Answer {
+    let path = format!("/team/t/member/{user}/reset_spend");
+    client.post(&path, body).await
+}
+
+on_both!(what_a_member_has_spent_in_a_team_is_set_back, of_member);
+async fn of_member(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (admin, member, other) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let members =
+        json!([{"role": "admin", "user_id": admin.id}, {"role": "user", "user_id": member.id}]);
+    let team = json!({"team_id": "t", "members_with_roles": members, "team_member_budget": 10});
+    master.post("/team/new", team).await.ok();
+    let key = json!({"team_id": "t", "user_id": member.id});
+    let key = master.new_key(key).await;
+    let known = at_the_gateway(&api, &key).await;
+    let mut worker = Worker::new(&api.redis);
+    worker.request(&known, 6_000_000_000).await;
+    let health = &api.service.app().health;
+    health.wait_for(|report| report.drained == 1).await;
+
+    let ask = json!({"reset_to": 1.5});
+    for stranger in [&member, &other] {
+        let refused = reset_member(&stranger.client, &member.id, ask.clone()).await;
+        assert_eq!(refused.status, 403);
+    }
+    let above = json!({"error": "reset_to (7.0) must be <= current spend (6.0)"});
+    assert_eq!(
+        reset_member(&admin.client, &member.id, json!({"reset_to": 7}))
+            .await
+            .refused(),
+        detail(400, above)
+    );
+    let answer = reset_member(&admin.client, &member.id, ask.clone()).await;
+    assert_eq!(answer.header("x-tollkeeper-warning"), None);
+    assert_eq!(
+        answer.ok(),
+        json!({"team_id": "t", "user_id": member.id, "spend": 1.5, "previous_spend": 6.0, "max_budget": 10.0})
+    );
+    let info = master.get("/team/info?team_id=t").await.ok();
+    let memberships = info["team_memberships"].as_array().unwrap();
+    let shown = memberships
+        .iter()
+        .find(|found| found["user_id"] == member.id.as_str());
+    assert_has(shown.unwrap(), &json!({"spend": 1.5, "total_spend": 6.0}));
+    // The team's and the key's own spend stays.
+    assert_eq!(info["team_info"]["spend"], 6.0);
+    let audited = "SELECT COUNT(*) FROM audit_log WHERE table_name = 'LiteLLM_TeamMembership' \
+                   AND updated_values = '{\"spend\":1500000000}'";
+    assert_eq!(number(&api.database.store, audited).await, 1);
+    let (denied, _) = worker.admit(&known, 8_500_000_001).await;
+    assert!(format!("{denied:?}").contains("Denied"), "{denied:?}");
+    worker.admitted(&known, 8_500_000_000).await;
+
+    let missing = json!({"error": "User not found in team"});
+    assert_eq!(
+        reset_member(&master, &other.id, ask.clone())
+            .await
+            .refused(),
+        detail(400, missing)
+    );
+    let nowhere = format!("/team/nope/member/{}/reset_spend", member.id);
+    assert_eq!(master.post(&nowhere, ask).await.status, 404);
+}

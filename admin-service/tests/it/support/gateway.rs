@@ -9,7 +9,7 @@ use contract::script::{
     Admit, AdmitAnswer, Renew, RenewAnswer, Renewal, ScopeLimits, ScopeWindow, Settle,
     SettleAnswer, Settlement,
 };
-use contract::spend_event::SpendBody;
+use contract::spend_event::{ChargedScope, SpendBody};
 use contract::usage::Usage;
 use tollkeeper_admin::publish::{Link, LinkError};
 
@@ -87,15 +87,34 @@ impl Worker {
 
     /// Asks for one request of ten tokens that reserves `cost`.
     pub async fn admit(&mut self, key: &Key, cost: u64) -> (AdmitAnswer, Admitted) {
-        let scopes = self.scopes(key).await;
+        let mut scopes = self.scopes(key).await;
+        let mut body = spend_body(key, 10);
+        // Every further window is a scope of its own, and what the ledger is told about it.
+        for (name, rev, limits) in scopes.clone() {
+            for (duration, budget) in limits.windows {
+                let id = name.window(&duration);
+                let window = budget.window.clone();
+                body.charged.push(ChargedScope {
+                    id: id.clone(),
+                    window,
+                });
+                let budget = Some(budget);
+                let limits = Limits {
+                    budget,
+                    ..Limits::default()
+                };
+                scopes.push((id, rev, limits));
+            }
+        }
         let catalogue = self
             .ready()
             .await
             .map_or(Rev::default(), |ready| ready.catalogue);
         let id = self.id();
-        let body = body(key, 10);
+        let body = serde_json::to_vec(&body).expect("JSON");
         let records = scopes
             .iter()
+            .filter(|(name, ..)| !name.as_str().contains('~'))
             .map(|(name, rev, _)| (name.clone(), *rev))
             .collect::<Vec<_>>();
         let limits = scopes
@@ -247,8 +266,4 @@ pub fn spend_body(key: &Key, tokens: u64) -> SpendBody {
         tags: vec!["t1".to_owned()],
         charged: Vec::new(),
     }
-}
-
-fn body(key: &Key, tokens: u64) -> Vec<u8> {
-    serde_json::to_vec(&spend_body(key, tokens)).expect("JSON")
 }

@@ -16,7 +16,7 @@ const FIELDS: [Place; 4] = [
 ];
 
 /// The windows of a key.
-pub(super) fn windows(key: &KeyRow) -> FurtherLimits {
+pub(in crate::routes::keys) fn windows(key: &KeyRow) -> FurtherLimits {
     read(key, &[(further_limits::WINDOWS, false)])
 }
 
