@@ -25,8 +25,8 @@ pub use fields::teams::*;
 pub use fields::{
     BUDGET, BUDGET_ID, BUDGET_IDS, BULK_UPDATE_KEYS, CALCULATE, END_USERS, GENERATE_KEY, KEY_NAME,
     KEY_NAMES, KEYS_ASKED, MODEL_ID, NEW_CUSTOMER, NEW_GROUP, NEW_MODEL, NEW_USER, REGENERATE_KEY,
-    RESET_SPEND, TAG, TAG_NAME, TAG_NAMES, UPDATE_CUSTOMER, UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL,
-    UPDATE_USER, USER_IDS, USER_ROLE,
+    RESET_SPEND, TAG, TAG_NAME, TAG_NAMES, TEAM_KEY_FIELDS, TEAM_KEYS_UPDATE, UPDATE_CUSTOMER,
+    UPDATE_GROUP, UPDATE_KEY, UPDATE_MODEL, UPDATE_USER, USER_IDS, USER_ROLE,
 };
 pub use query::{Param, Query};
 pub use types::{Field, Type};
@@ -76,6 +76,13 @@ impl Problem {
     pub fn inside(mut self, field: &str, item: usize) -> Self {
         let path = [Step::Name(field.into()), Step::Index(item)];
         self.loc.splice(1..1, path);
+        self
+    }
+
+    /// The problem of an object's field: `field` of the body, then where it was.
+    #[must_use]
+    pub fn within(mut self, field: &str) -> Self {
+        self.loc.insert(1, Step::Name(field.into()));
         self
     }
 

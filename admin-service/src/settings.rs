@@ -99,6 +99,14 @@ pub const MAIL_EVENTS: [(&str, bool); 6] = [
     ("model_deprecations", false),
 ];
 
+/// Whether the stored row of events says that somebody is told of one of [`MAIL_EVENTS`].
+pub fn mails(stored: Option<&Value>, event: &str) -> bool {
+    let said = stored.and_then(|row| row.get(event));
+    let default = MAIL_EVENTS.iter().find(|(name, _)| *name == event);
+    said.and_then(Value::as_bool)
+        .unwrap_or(default.is_some_and(|(_, on)| *on))
+}
+
 /// The two mappings of the file whose keys rows of the database may replace: a row is named `litellm_settings.max_budget`.
 pub const SECTIONS: [&str; 2] = ["litellm_settings", "general_settings"];
 
@@ -144,11 +152,7 @@ impl Settings {
 
     /// Whether somebody is told by mail of an event of [`MAIL_EVENTS`].
     pub fn mails(&self, event: &str) -> bool {
-        let stored = self.stored.get(MAIL_ROW).and_then(|row| row.get(event));
-        let default = MAIL_EVENTS.iter().find(|(name, _)| *name == event);
-        stored
-            .and_then(Value::as_bool)
-            .unwrap_or(default.is_some_and(|(_, on)| *on))
+        mails(self.stored.get(MAIL_ROW), event)
     }
 
     /// The fields of a team that its admins may change: the interface's `team_admin_editable_team_fields`.

@@ -130,6 +130,9 @@ pub struct KeyRecord {
     /// Its own limits.
     #[serde(default)]
     pub limits: Limits,
+    /// Limits over all keys of its user in its organization, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_member: Option<Box<Limits>>,
 }
 
 /// A user's state.

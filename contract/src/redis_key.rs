@@ -44,8 +44,9 @@ pub fn model_slot(name: &str, partitions: u16) -> Partition {
 /// `c:<customer>`; bytes of an id outside `[A-Za-z0-9_.@-]` are percent-encoded, so two different records never share a name. A customer's is
 /// hashed, because clients choose it.
 ///
-/// Some scopes have no record of their own: `tag:<tag>`, `model:<model>` and `proxy` carry limits of the catalogue, `<name>~w:<duration>` and
-/// `<name>~m:<model>` a further budget window and the limits for one model of the object `<name>`.
+/// Some scopes have no record of their own: `tag:<tag>`, `model:<model>` and `proxy` carry limits of the catalogue,
+/// `om:<organization>:<user>` those of a user's keys in an organization, `<name>~w:<duration>` and `<name>~m:<model>` a further budget window and
+/// the limits for one model of the object `<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordId(String);
@@ -76,6 +77,13 @@ impl RecordId {
     /// An organization's record.
     pub fn organization(id: &OrganizationId) -> Self {
         Self(named("o:", id.as_str()))
+    }
+
+    /// The scope of a user's keys in an organization. Its limits are in the records of these keys.
+    pub fn organization_member(organization: &OrganizationId, user: &UserId) -> Self {
+        let mut prefix = named("om:", organization.as_str());
+        prefix.push(':');
+        Self(named(&prefix, user.as_str()))
     }
 
     /// A customer's record: the first 16 bytes of the id's SHA-256, hexadecimal.

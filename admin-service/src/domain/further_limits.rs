@@ -22,6 +22,9 @@ pub const MODEL_TPM: &str = "model_tpm_limit";
 /// The field with budgets by model.
 pub const MODEL_BUDGETS: &str = "model_max_budget";
 
+/// The field of a team with budgets by model for each of its members.
+pub const MEMBER_MODEL_BUDGETS: &str = "team_member_model_max_budget";
+
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -99,9 +102,13 @@ impl FurtherLimits {
                     wrong
                 })
             }
-            (WINDOWS | MODEL_RPM | MODEL_TPM | MODEL_BUDGETS, value) => {
+            (WINDOWS | MODEL_RPM | MODEL_TPM | MODEL_BUDGETS | MEMBER_MODEL_BUDGETS, value) => {
+                let name = match field {
+                    MEMBER_MODEL_BUDGETS => MODEL_BUDGETS,
+                    other => other,
+                };
                 let mut object = Map::new();
-                object.insert(field.to_owned(), value.clone());
+                object.insert(name.to_owned(), value.clone());
                 Self::read(&[&object]).map(|_| ())
             }
             _ => Ok(()),

@@ -163,6 +163,13 @@ pub enum Refusal {
         /// What was spent.
         spent: String,
     },
+    /// `/team/permissions_bulk_update` that names teams and means all, or neither.
+    WhichTeams {
+        /// Whether both were said.
+        both: bool,
+    },
+    /// Teams that are not there.
+    TeamsMissing(Vec<String>),
     /// A service account without team.
     ServiceAccountWithoutTeam,
     /// The role may not make keys without team.

@@ -36,6 +36,8 @@ policy! {
     KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Changes several keys.
     KeyBulkUpdate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [NONE, NONE, NONE];
+    /// Changes several keys of a team.
+    KeyTeamBulkUpdate: Writes, MANAGE,   [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Gives a key another value.
     KeyRegenerate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Sets back what a key has spent.
@@ -124,6 +126,8 @@ policy! {
     TeamModelDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
     /// Changes what members may do with keys.
     TeamPermissionsUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    /// Gives the members of many teams further permissions.
+    TeamPermissionsBulkUpdate: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads what members may do with keys.
     TeamPermissionsList, MANAGE, [ANY, ANY, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
     /// Lists teams.
@@ -190,6 +194,9 @@ policy! {
     TagInfo, MANAGE,                     [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Lists tags; what they have spent, to those who may see everybody's.
     TagList, MANAGE,                     [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
+
+    /// Reads which tags requests had.
+    TagDistinct, MANAGE,                 [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
     /// Asks for a cache.
     CachePing, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];

@@ -7,7 +7,8 @@ use crate::policy::Action as A;
 use crate::request::{
     BULK_MEMBER_ADD, BULK_UPDATE_KEYS, GENERATE_KEY, KEY_NAME, KEY_NAMES, KEYS_ASKED, MEMBER_ADD,
     MEMBER_DELETE, MEMBER_UPDATE, NEW_TEAM, PATCH_TEAM, REGENERATE_KEY, RESET_SPEND, TEAM_ID,
-    TEAM_IDS, TEAM_MODELS, TEAM_PERMISSIONS, UPDATE_KEY, UPDATE_TEAM,
+    TEAM_IDS, TEAM_KEYS_UPDATE, TEAM_MODELS, TEAM_PERMISSIONS, TEAM_PERMISSIONS_BULK, UPDATE_KEY,
+    UPDATE_TEAM,
 };
 use crate::routes::{health, keys, teams};
 
@@ -47,6 +48,7 @@ fn keys() -> Vec<Row> {
         post(A::KeyServiceAccount, "/key/service-account/generate", "generate_service_account_key_fn", keys::service_account).body(GENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
         post(A::KeyUpdate,     "/key/update",               "update_key_fn",     keys::update).body(UPDATE_KEY).also(&[404]).json(one(&keys::UPDATED)),
         post(A::KeyBulkUpdate, "/key/bulk_update",          "bulk_update_keys",  keys::bulk_update).body(BULK_UPDATE_KEYS).json(one(&keys::BULK_UPDATED)),
+        post(A::KeyTeamBulkUpdate, "/team/key/bulk_update", "bulk_update_team_keys", keys::team_bulk_update).body(TEAM_KEYS_UPDATE).also(&[404]).json(one(&keys::BULK_UPDATED)),
         post(A::KeyRegenerate, "/key/regenerate",           "regenerate_key_fn", keys::regenerate).query(keys::REGENERATE_QUERY).body(REGENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
         post(A::KeyRegenerate, "/key/{key}/regenerate",     "regenerate_key_fn", keys::regenerate_named).body(REGENERATE_KEY).also(&[404, 409]).json(one(&keys::CREATED)),
         post(A::KeyResetSpend, "/key/{key}/reset_spend",    "reset_key_spend_fn", keys::reset_spend).body(RESET_SPEND).also(&[404]).json(one(&keys::RESET)),
@@ -82,6 +84,7 @@ fn teams() -> Vec<Row> {
         post(A::TeamModelDelete, "/team/model/delete",      "team_model_delete", teams::model_delete).body(TEAM_MODELS).also(&[404]).json(one(&teams::TEAM)),
         get( A::TeamPermissionsList, "/team/permissions_list", "team_member_permissions", teams::permissions_list).query(teams::PERMISSIONS_QUERY).also(&[404]).json(one(&teams::PERMISSIONS)),
         post(A::TeamPermissionsUpdate, "/team/permissions_update", "update_team_member_permissions", teams::permissions_update).body(TEAM_PERMISSIONS).also(&[404]).json(one(&teams::TEAM)),
+        post(A::TeamPermissionsBulkUpdate, "/team/permissions_bulk_update", "bulk_update_team_member_permissions", teams::permissions_bulk_update).body(TEAM_PERMISSIONS_BULK).also(&[404]).json(one(&teams::PERMISSIONS_APPENDED)),
         get( A::TeamMemberSelf, "/team/{team_id}/members/me", "team_member_me",  teams::me).also(&[404]).json(one(&teams::OWN_MEMBERSHIP)),
         post(A::TeamMemberResetBudget, "/team/{team_id}/member/{user_id}/reset_budget", "team_member_reset_budget", teams::reset_budget).also(&[404]).json(one(&teams::BUDGET_RESET)),
         post(A::TeamMemberResetSpend, "/team/{team_id}/member/{user_id}/reset_spend", "reset_team_member_spend", teams::reset_spend).body(RESET_SPEND).also(&[404]).json(one(&teams::SPEND_RESET)),

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::domain::budget_window::WindowRules;
 use crate::error::ApiError;
 use crate::openapi::schema::{
-    ANY, FLAG, NULL, NUMBER, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, one,
+    ANY, FLAG, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, one,
 };
 use crate::routes::shape::{self, dollars};
 use crate::store::budgets::{self, BudgetRow};
@@ -53,7 +53,8 @@ static BUDGET: Record = Record::with(
         ("soft_budget tpd_limit", ANY),
         ("model_max_budget", OBJECT.or_null()),
         ("allowed_models", TEXTS),
-        ("temp_budget_increase temp_budget_expiry", NULL),
+        ("temp_budget_increase", NUMBER_OR_NULL),
+        ("temp_budget_expiry", TEXT_OR_NULL),
     ],
 );
 

@@ -102,7 +102,7 @@ pub async fn delete(
         .secret())
 }
 
-/// Invites a user whose row is locked. Whatever sends mail is told of it, without the link.
+/// Invites a user whose row is locked.
 pub(super) async fn invite<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
@@ -123,7 +123,7 @@ pub(super) async fn invite<R: Writes>(
     Ok(row)
 }
 
-/// Has a mail sent to somebody who was invited.
+/// Has somebody told by mail that they are invited: whatever sends mail takes the link of their newest invitation, which the event does not hold.
 pub(super) async fn tell(
     tx: &mut Tx,
     user: &UserRow,
@@ -165,7 +165,9 @@ impl Change for New<'_> {
             scope::check(tx, &self.by.caller, found.as_ref()).await?;
         }
         let user = found.ok_or(Refusal::InvitationUserMissing)?;
-        invite(tx, self.by, &user).await
+        let invitation = invite(tx, self.by, &user).await?;
+        tell(tx, &user, &invitation).await?;
+        Ok(invitation)
     }
 }
 

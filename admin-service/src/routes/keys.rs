@@ -29,13 +29,16 @@ mod regenerate;
 mod reset_spend;
 mod rotates;
 pub(super) mod shape;
+mod team_bulk_update;
 mod update;
 mod who_may;
 
 pub use aliases::{ALIASES, ALIASES_QUERY, aliases};
 pub use block::{block, unblock};
 pub use delete::{DELETED, delete};
-pub(super) use fields::{all_texts, apply, limits, refresh_at, spend, unenforced, window};
+pub(super) use fields::{
+    all_texts, apply, limits, refresh_at, spend, temporary_budget_alone, unenforced, window,
+};
 pub(super) use generate::{blank, insert_new};
 pub use generate::{generate, service_account};
 pub(super) use grant::{changed, limits_within, models_within, window_within};
@@ -46,6 +49,7 @@ pub use regenerate::{REGENERATE_QUERY, regenerate, regenerate_named};
 pub(super) use reset_spend::amount as reset_amount;
 pub use reset_spend::{RESET, reset_spend};
 pub use shape::{CREATED, KEY, UPDATED};
+pub use team_bulk_update::team_bulk_update;
 pub use update::{BULK_UPDATED, bulk_update, update};
 
 /// How long an answer waits for its key to reach Redis.

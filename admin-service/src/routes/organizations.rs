@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use contract::id::{OrganizationId, UserId};
+use contract::redis_key::RecordId;
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
@@ -32,7 +34,7 @@ pub use info::{INFO_QUERY, LIST_QUERY, info, infos, list as list_all};
 pub use member_add::{MEMBERS_ADDED, member_add};
 pub use member_change::{member_delete, member_update};
 pub use new::new;
-pub use update::update;
+pub use update::{patch, update};
 
 /// An organization's own fields.
 static OWN: Record = Record::new(
@@ -155,7 +157,7 @@ async fn shown_whole(
 }
 
 /// Memberships as LiteLLM prints them.
-async fn memberships(
+pub(super) async fn memberships(
     connection: &mut AnyConnection,
     app: &App,
     members: &[OrgMemberRow],
@@ -171,6 +173,14 @@ async fn memberships(
         .iter()
         .map(|row| (&row.budget_id, shape::budget(row, now_us, rules)))
         .collect();
+    let scope = |member: &OrgMemberRow| {
+        let organization = OrganizationId::new(member.organization_id.as_str());
+        let name =
+            RecordId::organization_member(&organization, &UserId::new(member.user_id.as_str()));
+        name.as_str().to_owned()
+    };
+    let ids = members.iter().map(scope).collect::<Vec<_>>();
+    let spent = spent(connection, Kind::Scope, &ids, now_us / 1_000, rules).await?;
     let mut all = Vec::with_capacity(members.len());
     for member in members {
         let user = users::find(connection, users::Which::Id(&member.user_id)).await?;
@@ -183,7 +193,7 @@ async fn memberships(
             "user_id": member.user_id,
             "organization_id": member.organization_id,
             "user_role": member.user_role,
-            "spend": dollars(contract::money::NanoUsd::default()),
+            "spend": dollars(spent.get(&scope(member)).copied().unwrap_or_default().spend),
             "budget_id": member.budget_id,
             "created_at": Times::Z.print(member.created_at),
             "updated_at": Times::Z.print(member.updated_at),

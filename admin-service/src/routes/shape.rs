@@ -91,7 +91,8 @@ pub(super) static BUDGET: Record = Record::with(
         ("tpd_limit", WHOLE_OR_NULL),
         ("model_max_budget", OBJECT.or_null()),
         ("allowed_models", TEXTS),
-        ("temp_budget_increase temp_budget_expiry", NULL),
+        ("temp_budget_increase", NUMBER_OR_NULL),
+        ("temp_budget_expiry", TEXT_OR_NULL),
     ],
 );
 
@@ -137,8 +138,14 @@ pub(super) fn budget(row: &BudgetRow, now_us: u64, rules: &WindowRules) -> Value
         ("created_by", json!(row.created_by)),
         ("updated_at", Times::Z.print(row.updated_at)),
         ("updated_by", json!(row.updated_by)),
-        ("temp_budget_increase", Value::Null),
-        ("temp_budget_expiry", Value::Null),
+        (
+            "temp_budget_increase",
+            maybe_dollars(row.temporary.map(|temporary| temporary.increase)),
+        ),
+        (
+            "temp_budget_expiry",
+            Times::Z.maybe(row.temporary.map(|temporary| temporary.until_us)),
+        ),
     ] {
         object.insert(name.to_owned(), value);
     }

@@ -11,10 +11,12 @@ use crate::store::budgets;
 use crate::store::tags::TagRow;
 
 mod delete;
+mod distinct;
 mod info;
 mod write;
 
 pub use delete::{DELETED, delete};
+pub use distinct::{DISTINCT, distinct};
 pub use info::{LIST_QUERY, info, list};
 pub use write::{WRITTEN, new, update};
 

@@ -10,7 +10,9 @@ use crate::domain::budget_window::WindowRules;
 use crate::error::ApiError;
 use crate::openapi::schema;
 use crate::openapi::schema::{ANY, FLAG, NUMBER, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS};
+use crate::routes::organizations;
 use crate::routes::shape::{self, Times, dollars};
+use crate::store::organization_members;
 use crate::store::outbox::Kind;
 use crate::store::row::Object;
 use crate::store::spend::{Spent, spent};
@@ -57,7 +59,11 @@ pub static USER: Record = Record::with(
             "allowed_cache_controls policies model_spend model_max_budget verified_subjects",
             ANY,
         ),
-        ("litellm_organization_table organization_memberships", ANY),
+        ("litellm_organization_table", ANY),
+        (
+            "organization_memberships",
+            schema::list(&schema::one(&organizations::MEMBERSHIP)).or_null(),
+        ),
         (
             "invitations_created invitations_updated invitations_user",
             ANY,
@@ -84,14 +90,13 @@ pub(super) async fn shown(
     let spent = spent_by(connection, app, std::slice::from_ref(&user.user_id)).await?;
     let spent = spent.get(&user.user_id).copied().unwrap_or_default();
     let teams = teams_of(connection, &user.user_id).await?;
+    let memberships = organization_members::of_user(connection, &user.user_id).await?;
+    let memberships = organizations::memberships(connection, app, &memberships).await?;
     let now_us = app.store.clock().now_us();
-    Ok(Value::Object(row(
-        user,
-        spent,
-        &teams,
-        now_us,
-        &app.settings().windows,
-    )))
+    let mut object = row(user, spent, &teams, now_us, &app.settings().windows);
+    // As in LiteLLM, a user who is shown alone is shown with them, in a list without.
+    object.insert("organization_memberships".into(), memberships.into());
+    Ok(Value::Object(object))
 }
 
 fn row(user: &UserRow, spent: Spent, teams: &[String], now_us: u64, rules: &WindowRules) -> Object {

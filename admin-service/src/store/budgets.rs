@@ -30,6 +30,8 @@ pub struct BudgetRow {
     pub limits: LimitColumns,
     /// An amount that only marks.
     pub soft_budget: Option<NanoUsd>,
+    /// What is added to the budget of members, until when.
+    pub temporary: Option<Temporary>,
     /// Tokens a day; kept and echoed.
     pub tpd_limit: Option<i64>,
     /// Budgets by model.
@@ -46,8 +48,38 @@ pub struct BudgetRow {
     pub updated_by: String,
 }
 
-const COLUMNS: [&str; 15] = [
+/// What a member may spend more for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Temporary {
+    /// How much.
+    pub increase: NanoUsd,
+    /// Until when, microseconds since the epoch.
+    pub until_us: u64,
+}
+
+impl Temporary {
+    /// What a row with the columns of [`BudgetRow`] says.
+    pub(in crate::store) fn read(row: &AnyRow) -> Result<Option<Self>, StoreError> {
+        let increase = row::number(row, "temp_budget_increase")?.map(NanoUsd::saturating);
+        let until_us = row::number(row, "temp_budget_expiry")?;
+        let both = increase.zip(until_us);
+        Ok(both.map(|(increase, until_us)| Self { increase, until_us }))
+    }
+
+    /// What is added to a budget at `now_us`.
+    pub fn at(&self, now_us: u64) -> NanoUsd {
+        if self.until_us > now_us {
+            self.increase
+        } else {
+            NanoUsd::ZERO
+        }
+    }
+}
+
+const COLUMNS: [&str; 17] = [
     "soft_budget",
+    "temp_budget_increase",
+    "temp_budget_expiry",
     "tpd_limit",
     "model_max_budget",
     "allowed_models",
@@ -75,6 +107,7 @@ impl BudgetRow {
             budget_id: row.try_get("budget_id")?,
             limits: LimitColumns::read(row)?,
             soft_budget: row::number(row, "soft_budget")?.map(NanoUsd::saturating),
+            temporary: Temporary::read(row)?,
             tpd_limit: row.try_get("tpd_limit")?,
             model_max_budget: model_max_budget.map(parse).transpose()?,
             allowed_models: row::json(row, "allowed_models")?,
@@ -85,9 +118,19 @@ impl BudgetRow {
         })
     }
 
+    /// The most that a member may spend now: the budget with its temporary increase. None: no limit.
+    pub fn most_budget(&self, now_us: u64) -> Option<NanoUsd> {
+        let more = self.temporary.map_or(0, |more| more.at(now_us).get());
+        let max = self.limits.max_budget?.get();
+        Some(NanoUsd::saturating(max.saturating_add(more)))
+    }
+
     /// When the windows of whoever the row limits run short.
     pub fn refresh_at(&self, now_us: u64, rules: &WindowRules) -> Option<u64> {
-        let own = self.limits.refresh_at(now_us, rules);
+        let end = self.temporary.map(|temporary| temporary.until_us);
+        let end = end.filter(|end| *end > now_us);
+        let own = [self.limits.refresh_at(now_us, rules), end];
+        let own = own.into_iter().flatten().min();
         let mut further = Object::new();
         if let Some(models) = &self.model_max_budget {
             further.insert(MODEL_BUDGETS.to_owned(), json!(models));
@@ -118,6 +161,8 @@ impl BudgetRow {
     fn snapshot(&self) -> Value {
         json!({"max_budget": self.limits.max_budget.map(NanoUsd::get),
             "soft_budget": self.soft_budget.map(NanoUsd::get),
+            "temp_budget_increase": self.temporary.map(|temporary| temporary.increase.get()),
+            "temp_budget_expiry": self.temporary.map(|temporary| temporary.until_us),
             "max_parallel_requests": self.limits.max_parallel_requests,
             "tpm_limit": self.limits.tpm_limit, "rpm_limit": self.limits.rpm_limit,
             "tpd_limit": self.tpd_limit, "model_max_budget": self.model_max_budget,
@@ -218,6 +263,11 @@ pub async fn put<R: Writes>(
     };
     let statement = sqlx::query(AssertSqlSafe(statement))
         .bind(row.soft_budget.map(|budget| signed(budget.get())))
+        .bind(
+            row.temporary
+                .map(|temporary| signed(temporary.increase.get())),
+        )
+        .bind(row.temporary.map(|temporary| signed(temporary.until_us)))
         .bind(row.tpd_limit)
         .bind(row.model_max_budget.as_ref().map(row::text))
         .bind(row::text(&row.allowed_models))
@@ -251,10 +301,6 @@ pub async fn delete<R: Writes>(
     row: &BudgetRow,
 ) -> Result<(), StoreError> {
     linked::unlink(tx, &row.budget_id).await?;
-    sqlx::query("UPDATE organization_members SET budget_id = NULL WHERE budget_id = $1")
-        .bind(row.budget_id.clone())
-        .execute(tx.connection())
-        .await?;
     catalogue_rows::follow_budget(tx, &row.budget_id).await?;
     sqlx::query("UPDATE tags SET budget_id = NULL WHERE budget_id = $1")
         .bind(row.budget_id.clone())

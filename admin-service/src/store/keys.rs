@@ -8,7 +8,7 @@ use super::audit::{self, record};
 use super::outbox::{Kind, rev, signed, time_ordered_id};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, organization_members};
 use crate::policy::{Authorized, Writes};
 
 mod aliases;
@@ -208,6 +208,7 @@ pub async fn insert<R: Writes>(
     by: &Authorized<R>,
     row: &mut KeyRow,
 ) -> Result<(), StoreError> {
+    hold_membership(tx, row).await?;
     row.rev = first_rev(tx, Kind::Key, &row.key_id)
         .await?
         .max(above_dead(tx, &row.token).await?);
@@ -227,6 +228,15 @@ pub async fn insert<R: Writes>(
     };
     record(tx, by, change).await?;
     tx.publish(Kind::Key, &row.key_id, row.rev).await
+}
+
+/// A record says what its user may spend in its organization: the membership waits until it is known who belongs there.
+async fn hold_membership(tx: &mut Tx, row: &KeyRow) -> Result<(), StoreError> {
+    let (organization, team) = (row.organization_id.as_deref(), row.team_id.as_deref());
+    if row.user_id.is_none() || organization.or(team).is_none() {
+        return Ok(());
+    }
+    organization_members::hold(tx, organization, team).await
 }
 
 /// The index entry of a hash that a deleted key had is only replaced by a higher revision.
@@ -249,6 +259,16 @@ pub async fn update<R: Writes>(
     before: &KeyRow,
     row: &mut KeyRow,
 ) -> Result<(), StoreError> {
+    let belongs = |row: &KeyRow| {
+        (
+            row.user_id.clone(),
+            row.team_id.clone(),
+            row.organization_id.clone(),
+        )
+    };
+    if belongs(before) != belongs(row) {
+        hold_membership(tx, row).await?;
+    }
     row.rev = before.rev.next(tx.now_us());
     row.updated_at = tx.now_us();
     row.updated_by.clone_from(&by.caller.user_id);

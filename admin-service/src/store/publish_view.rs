@@ -6,7 +6,10 @@
 //! A key may name a user, team or membership that has no row. Its index entry names their records all the same, so that a row made later needs
 //! no change of the entry; the absent ones come [`PublishedKey::beside`] the key as records without limits, at a revision below any row's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contract::id::{KeyId, OrganizationId, Rev, TeamId, UserId};
+use contract::limits::Limits;
 use contract::records::{
     IndexEntry, KeyRecord, MemberRecord, OrganizationRecord, Record, TeamRecord, UserRecord,
 };
@@ -17,7 +20,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::keys::former::{self, Former};
 use super::outbox::{Kind, parse_member_object, rev};
-use super::{Store, StoreError};
+use super::{Store, StoreError, budgets};
 use crate::domain::budget_window::WindowRules;
 use crate::settings::CustomerDefault;
 
@@ -154,9 +157,7 @@ impl PublishView<'_> {
         let rows = self
             .select(KEY_ROWS, "WHERE k.key_id = $1", &[key_id], 1)
             .await?;
-        let keys = rows.iter().map(|row| self.read_key(row));
-        let mut keys = self.with_former(keys.collect::<Result<_, _>>()?).await?;
-        Ok(keys.pop())
+        Ok(self.read_keys(&rows).await?.pop())
     }
 
     async fn user(&self, user_id: &str) -> Result<Option<Published>, StoreError> {
@@ -198,8 +199,7 @@ impl PublishView<'_> {
             Kind::Key => {
                 let page = "WHERE k.key_id > $1 ORDER BY k.key_id";
                 let rows = self.select(KEY_ROWS, page, &[first], limit).await?;
-                let keys = rows.iter().map(|row| self.read_key(row));
-                let keys = self.with_former(keys.collect::<Result<_, _>>()?).await?;
+                let keys = self.read_keys(&rows).await?;
                 (rows, keys)
             }
             Kind::User => {
@@ -358,7 +358,28 @@ impl PublishView<'_> {
             .await?)
     }
 
-    fn read_key(&self, row: &AnyRow) -> Result<Published, StoreError> {
+    async fn read_keys(&self, rows: &[AnyRow]) -> Result<Vec<Published>, StoreError> {
+        let ids = rows
+            .iter()
+            .map(|row| Ok(row.try_get("organization_budget_id")?))
+            .collect::<Result<Vec<Option<String>>, StoreError>>()?;
+        let named = ids.iter().flatten().cloned().collect::<BTreeSet<_>>();
+        let named = named.into_iter().collect::<Vec<_>>();
+        let mut budgets = BTreeMap::new();
+        if !named.is_empty() {
+            let found = budgets::find_all(&mut *self.store.read().await?, &named).await?;
+            budgets.extend(found.into_iter().map(|row| (row.budget_id.clone(), row)));
+        }
+        let now_us = self.store.clock().now_us();
+        let keys = rows.iter().zip(&ids).map(|(row, id)| {
+            let budget = id.as_ref().and_then(|id| budgets.get(id));
+            let limits = budget.map(|budget| budget.all_limits(now_us, self.rules));
+            self.read_key(row, limits.filter(|limits| !limits.is_unlimited()))
+        });
+        self.with_former(keys.collect::<Result<_, _>>()?).await
+    }
+
+    fn read_key(&self, row: &AnyRow, organization_member: Option<Limits>) -> Result<Published, StoreError> {
         let key_id: String = row.try_get("key_id")?;
         let id = KeyId::new(key_id.as_str());
         let user = row
@@ -386,6 +407,7 @@ impl PublishView<'_> {
             master: row.try_get::<Option<String>, _>("key_type")?.as_deref()
                 == Some(MASTER_KEY_TYPE),
             limits: rows::key_limits(row, self.store.clock().now_us(), self.rules)?,
+            organization_member: organization_member.map(Box::new),
             id,
         });
         Ok(Published::Key(Box::new(PublishedKey {
@@ -459,7 +481,7 @@ impl PublishView<'_> {
             rev: rev(row.try_get("rev")?)?,
             homes: vec![RecordId::team(&team)],
             record: Record::Member(MemberRecord {
-                limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,
+                limits: rows::member_limits(row, self.store.clock().now_us(), self.rules)?,
                 team,
                 user,
                 models: rows::json(row, "models")?,

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::outbox::{Kind, member_object, rev, signed, unsigned};
 use super::publish_view::further;
 use super::row::{LimitColumns, json, number};
-use super::{Change, Store, StoreError, Tx, idempotency};
+use super::{Change, Store, StoreError, Tx, budgets, idempotency, organization_members};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::temporary_budget;
 use crate::settings::Live;
@@ -27,27 +27,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The limits that a row has, wherever they are kept.
 const KEYS: &str = "SELECT k.key_id AS first, '' AS second, k.rev, k.metadata, COALESCE(k.max_budget, b.max_budget) AS max_budget, \
      k.max_parallel_requests, k.tpm_limit, k.rpm_limit, COALESCE(k.budget_duration, b.budget_duration) AS budget_duration, \
-     COALESCE(k.budget_anchor, b.budget_anchor) AS budget_anchor, k.extra, k.created_at, b.model_max_budget AS budget_models \
-     FROM virtual_keys k LEFT JOIN budgets b ON b.budget_id = k.budget_id WHERE k.refresh_at <= $1 \
+     COALESCE(k.budget_anchor, b.budget_anchor) AS budget_anchor, k.extra, k.created_at, b.model_max_budget AS budget_models, \
+     NULL AS ends FROM virtual_keys k LEFT JOIN budgets b ON b.budget_id = k.budget_id WHERE k.refresh_at <= $1 \
      ORDER BY k.key_id LIMIT $2";
 const USERS: &str = "SELECT user_id AS first, '' AS second, rev, metadata, max_budget, max_parallel_requests, tpm_limit, \
-     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models FROM users WHERE refresh_at <= $1 ORDER BY user_id LIMIT $2";
+     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models, NULL AS ends FROM users WHERE refresh_at <= $1 ORDER BY user_id LIMIT $2";
 const TEAMS: &str = "SELECT team_id AS first, '' AS second, rev, metadata, max_budget, max_parallel_requests, tpm_limit, \
-     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models FROM teams WHERE refresh_at <= $1 ORDER BY team_id LIMIT $2";
+     rpm_limit, budget_duration, budget_anchor, extra, created_at, NULL AS budget_models, NULL AS ends FROM teams WHERE refresh_at <= $1 ORDER BY team_id LIMIT $2";
 const MEMBERS: &str = "SELECT m.team_id AS first, m.user_id AS second, m.rev, '{}' AS metadata, b.max_budget, \
      b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, '{}' AS extra, \
-     COALESCE(b.created_at, m.created_at) AS created_at, b.model_max_budget AS budget_models \
+     COALESCE(b.created_at, m.created_at) AS created_at, b.model_max_budget AS budget_models, b.temp_budget_expiry AS ends \
      FROM team_members m LEFT JOIN budgets b ON b.budget_id = m.budget_id WHERE m.refresh_at <= $1 \
      ORDER BY m.team_id, m.user_id LIMIT $2";
 
 const ORGANIZATIONS: &str = "SELECT o.organization_id AS first, '' AS second, o.rev, o.metadata, b.max_budget, \
      b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, o.extra, o.created_at, \
-     b.model_max_budget AS budget_models FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
+     b.model_max_budget AS budget_models, NULL AS ends FROM organizations o LEFT JOIN budgets b ON b.budget_id = o.budget_id WHERE o.refresh_at <= $1 \
      ORDER BY o.organization_id LIMIT $2";
 
 const CUSTOMERS: &str = "SELECT c.user_id AS first, '' AS second, c.rev, '{}' AS metadata, b.max_budget, \
      b.max_parallel_requests, b.tpm_limit, b.rpm_limit, b.budget_duration, b.budget_anchor, '{}' AS extra, \
-     b.created_at, b.model_max_budget AS budget_models FROM customers c LEFT JOIN budgets b ON b.budget_id = c.budget_id WHERE c.refresh_at <= $1 \
+     b.created_at, b.model_max_budget AS budget_models, NULL AS ends FROM customers c LEFT JOIN budgets b ON b.budget_id = c.budget_id WHERE c.refresh_at <= $1 \
      ORDER BY c.user_id LIMIT $2";
 
 /// A table: what is due in it, and how a row is moved on. The revision that was read must still be there.
@@ -84,11 +84,12 @@ const TABLES: [(Kind, &str, &str); 6] = [
     ),
 ];
 
-/// Every table with `refresh_at`: the word after `UPDATE`.
+/// Every table with `refresh_at`: the word after `UPDATE`, and the memberships whose limits are in the records of keys.
 fn tables() -> impl Iterator<Item = &'static str> {
     TABLES
         .iter()
         .filter_map(|(_, _, touch)| touch.split_ascii_whitespace().nth(1))
+        .chain(["organization_members"])
 }
 
 /// Keeps records fresh until told to stop.
@@ -129,6 +130,7 @@ pub async fn refresh(store: &Store, rules: &WindowRules) -> Result<(), StoreErro
             .value
         {}
     }
+    while store.write(&RefreshOrganizationMembers(rules)).await?.value {}
     Ok(())
 }
 
@@ -184,8 +186,9 @@ impl Change for Refresh<'_> {
             let (first, second): (String, String) = (row.try_get("first")?, row.try_get("second")?);
             let old: Rev = rev(row.try_get("rev")?)?;
             let rev = old.next(now_us);
-            let end =
-                temporary_budget::expiry_us(&json(row, "metadata")?).filter(|end| *end > now_us);
+            let end = temporary_budget::expiry_us(&json(row, "metadata")?)
+                .or(number(row, "ends")?)
+                .filter(|end| *end > now_us);
             let window = LimitColumns::read(row)?.refresh_at(now_us, self.rules);
             let created_us = number(row, "created_at")?.unwrap_or(now_us);
             // Limits that cannot be read are the publisher's to report; other rows are not held up for them.
@@ -216,5 +219,27 @@ impl Change for Refresh<'_> {
             }
         }
         Ok(i64::try_from(rows.len()).unwrap_or(0) >= BATCH)
+    }
+}
+
+struct RefreshOrganizationMembers<'a>(&'a WindowRules);
+
+impl Change for RefreshOrganizationMembers<'_> {
+    /// Whether there may be more.
+    type Answer = bool;
+    type Error = StoreError;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let now_us = tx.now_us();
+        let members = organization_members::due(tx.connection(), now_us, BATCH).await?;
+        for member in &members {
+            let budget = match &member.budget_id {
+                Some(id) => budgets::find(tx.connection(), id).await?,
+                None => None,
+            };
+            let next = budget.and_then(|row| row.refresh_at(now_us, self.0));
+            organization_members::refreshed(tx, member, next).await?;
+        }
+        Ok(i64::try_from(members.len()).unwrap_or(0) >= BATCH)
     }
 }

@@ -42,6 +42,22 @@ pub async fn all(store: &Store) -> Result<Rows, StoreError> {
     read(&mut *store.read().await?).await
 }
 
+/// One row's value.
+pub(super) async fn value(
+    connection: &mut AnyConnection,
+    name: &'static str,
+) -> Result<Option<Value>, StoreError> {
+    let found = sqlx::query("SELECT value FROM settings WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = found else { return Ok(None) };
+    let text: String = row.try_get("value")?;
+    let value = serde_json::from_str(&text)
+        .map_err(|error| StoreError::Corrupt(format!("settings.{name}: {error}")))?;
+    Ok(Some(value))
+}
+
 /// How windows are computed, if that was recorded.
 pub fn window_rules(rows: &Rows) -> Option<WindowRules> {
     WindowRules::from_json(rows.values.get(WINDOWS)?)

@@ -180,6 +180,22 @@ pub async fn of_organization(
     every(connection, &what).await
 }
 
+/// Ids of teams in their order, after one of them.
+pub async fn ids_after(
+    connection: &mut AnyConnection,
+    after: &str,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    sqlx::query("SELECT team_id FROM teams WHERE team_id > $1 ORDER BY team_id LIMIT $2")
+        .bind(after.to_owned())
+        .bind(i64::from(most))
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("team_id")?))
+        .collect()
+}
+
 /// Reads a team and keeps others from changing it or its members until the transaction ends.
 pub async fn lock(tx: &mut Tx, team_id: &str) -> Result<Option<TeamRow>, StoreError> {
     sqlx::query("UPDATE teams SET rev = rev WHERE team_id = $1")

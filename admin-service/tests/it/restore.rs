@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contract::id::{CustomerId, OrganizationId};
+use contract::id::{CustomerId, OrganizationId, UserId};
 use contract::records::{IndexEntry, Versioned};
 use contract::redis_key::{self, RecordId};
 use contract::resp::Reply;
@@ -574,18 +574,18 @@ async fn named(database: Database) {
     service.publisher.watch_once().await.unwrap();
     let now_ms = redis.now_ms().await;
     let scope = |id: RecordId, window| ChargedScope { id, window };
+    let org = OrganizationId::new("org");
+    let member = RecordId::organization_member(&org, &UserId::new("ada"));
     let hour = BudgetWindow::Fixed {
         anchor_ms: now_ms,
         every_ms: 3_600_000,
     };
     let charged = vec![
-        scope(
-            RecordId::organization(&OrganizationId::new("org")),
-            BudgetWindow::Lifetime,
-        ),
+        scope(RecordId::organization(&org), BudgetWindow::Lifetime),
         scope(key.record().window("1h"), hour.clone()),
         scope(key.record().of_model("gpt-*"), BudgetWindow::Lifetime),
         scope(RecordId::tag("prod"), hour),
+        scope(member, BudgetWindow::Lifetime),
         scope(RecordId::proxy(), BudgetWindow::Lifetime),
     ];
     // A customer's minute that is over.
@@ -609,7 +609,7 @@ async fn named(database: Database) {
     ];
     for (id, cost, stream_id, admitted_ms, charged) in events {
         let body = SpendBody {
-            organization: Some(OrganizationId::new("org")),
+            organization: Some(org.clone()),
             end_user: Some("ada".to_owned()),
             charged,
             ..spend_body(&key, 3)

@@ -55,6 +55,7 @@ fn record_names_keep_plain_ids_readable_and_encode_the_rest() {
         RecordId::team(&team),
         RecordId::member(&team, &user),
         RecordId::organization(&OrganizationId::new("a:b")),
+        RecordId::organization_member(&OrganizationId::new("a"), &UserId::new("b")),
     ];
     let names = names.each_ref().map(RecordId::as_str);
     assert_eq!(
@@ -65,6 +66,7 @@ fn record_names_keep_plain_ids_readable_and_encode_the_rest() {
             "t:a%3Ab",
             "m:a%3Ab:%C3%BC@x%20y%25",
             "o:a%3Ab",
+            "om:a:b",
         ]
     );
 }

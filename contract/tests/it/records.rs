@@ -76,6 +76,7 @@ fn a_key_record_is_read_as_it_was_written() {
         tags: vec!["a".to_owned()],
         master: true,
         limits: limits(),
+        organization_member: Some(Box::new(limits())),
     };
     survives(Record::Key(full));
 }
@@ -97,6 +98,7 @@ fn what_is_not_set_takes_no_room() {
         tags: vec![],
         master: false,
         limits: Limits::default(),
+        organization_member: None,
     };
     let text = survives(Record::Key(key));
     let json = r#"{"key":{"id":"k","display":"sk-...abcd","limits":{}}}"#;

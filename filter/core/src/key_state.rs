@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use contract::id::Rev;
+use contract::limits::Limits;
 use contract::records::{
     IndexEntry, KeyRecord, MemberRecord, OrganizationRecord, Record, TeamRecord, UserRecord,
     Versioned,
@@ -181,7 +182,16 @@ impl KeyState {
             let id = RecordId::organization(&organization.id);
             object(ScopeKind::Organization, id, &organization.limits, true)
         });
-        let owners = [user, team, member, organization];
+        // Counted whether or not anything limits it, as every owner's: a budget given later finds what was spent.
+        let unlimited = Limits::default();
+        let of_organization = self.key.organization.as_ref().zip(self.key.user.as_ref());
+        let organization_member = of_organization.map(|(organization, user)| {
+            let id = RecordId::organization_member(organization, user);
+            let limits = self.key.organization_member.as_deref();
+            let limits = limits.unwrap_or(&unlimited);
+            object(ScopeKind::OrganizationMember, id, limits, true)
+        });
+        let owners = [user, team, member, organization, organization_member];
         KeyScopes::of(
             self.home,
             [key].into_iter().chain(owners.into_iter().flatten()),

@@ -28,6 +28,7 @@ pub(crate) enum ScopeKind {
     Team,
     Member,
     Organization,
+    OrganizationMember,
     EndUser,
     Tag,
     Model,

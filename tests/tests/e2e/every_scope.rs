@@ -152,3 +152,65 @@ fn a_customers_budget_holds_over_keys_however_a_request_names_them() -> Result<(
         Ok(())
     })
 }
+
+#[test]
+fn what_a_member_may_spend_in_an_organization_holds_over_their_keys() -> Result<()> {
+    shared(async |stack| {
+        let (organization, team, user) = (tag("org"), tag("org-team"), tag("org-member"));
+        stack
+            .post_admin(
+                "/organization/new",
+                &json!({"organization_id": organization, "organization_alias": organization, "max_budget": 9}),
+            )
+            .await?;
+        stack
+            .post_admin(
+                "/user/new",
+                &json!({"user_id": user, "user_role": "internal_user", "auto_create_key": false}),
+            )
+            .await?;
+        let members = json!([{"role": "user", "user_id": user}]);
+        stack
+            .post_admin(
+                "/team/new",
+                &json!({"team_id": team, "organization_id": organization, "members_with_roles": members}),
+            )
+            .await?;
+        // One key is there before the limit, and belongs to the organization by its team.
+        let own = json!({"user_id": user, "organization_id": organization});
+        let keys = [
+            stack
+                .key(&json!({"user_id": user, "team_id": team}))
+                .await?,
+            stack.key(&own).await?,
+        ];
+        let before = dear(&tag("org-before"), &json!({}));
+        let reply = Caller::new(stack, 0, &keys[0]).chat(&before).await?;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let member = json!({"role": "internal_user", "user_id": user});
+        stack
+            .post_admin(
+                "/organization/member_add",
+                &json!({"organization_id": organization, "member": member, "max_budget_in_organization": 0.25}),
+            )
+            .await?;
+        let tag = tag("org-member-calls");
+        let body = dear(&tag, &json!({}));
+        let (one, two) = tokio::join!(
+            offer(stack, &keys[0], &body, 30, 10),
+            offer(stack, &keys[1], &body, 30, 10)
+        );
+        only(&one?, &REFUSED_OR_NOT)?;
+        only(&two?, &REFUSED_OR_NOT)?;
+        assert_eq!(
+            records(stack).tagged(&tag).len(),
+            4,
+            "five cents each within twenty-five, five of which were spent before"
+        );
+        let refused = Caller::new(stack, 1, &keys[1]).chat(&body).await?;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        let said = format!("User={user} in Organization={organization}");
+        assert!(refused.text().contains(&said), "{}", refused.text());
+        Ok(())
+    })
+}

@@ -295,6 +295,18 @@ impl Refusal {
                 BAD,
                 format!("reset_to ({asked}) must be <= current spend ({spent})"),
             ),
+            Self::WhichTeams { both } => Wire::detail_error(
+                BAD,
+                if both {
+                    "Cannot set both apply_to_all_teams=true and team_ids"
+                } else {
+                    "Must provide team_ids or set apply_to_all_teams=true"
+                },
+            ),
+            Self::TeamsMissing(ids) => Wire::detail_error(
+                NOT_FOUND,
+                format!("Team(s) not found: {}", python_list(&ids)),
+            ),
             Self::ServiceAccountWithoutTeam => Wire::detail(
                 BAD,
                 "team_id is required for service account keys. Please specify `team_id` in the request body.",

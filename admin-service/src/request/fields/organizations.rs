@@ -51,6 +51,21 @@ pub const UPDATE_ORGANIZATION: &[Field] = &[
     Field::new("object_permission", Type::Object),
 ];
 
+/// `PATCH /v2/organization/{organization_id}`.
+pub const PATCH_ORGANIZATION: &[Field] = &[
+    Field::never_null("organization_alias", Type::Text),
+    Field::new("models", Type::Texts),
+    Field::new("metadata", Type::Object),
+    Field::new("tpm_limit", TOKENS),
+    Field::new("rpm_limit", REQUESTS),
+    Field::new("max_budget", Type::Number),
+    Field::new("soft_budget", Type::Number),
+    Field::new("max_parallel_requests", REQUESTS),
+    Field::new("model_max_budget", Type::Object),
+    Field::new("budget_duration", Type::Text),
+    Field::new("object_permission", Type::Object),
+];
+
 /// `DELETE /organization/delete`.
 pub const ORGANIZATION_IDS: &[Field] = &[Field::required("organization_ids", Type::Texts)];
 

@@ -211,6 +211,13 @@ pub const TEAM_MODELS: &[Field] = &[
     Field::required("models", Type::Texts),
 ];
 
+/// `POST /team/permissions_bulk_update`.
+pub const TEAM_PERMISSIONS_BULK: &[Field] = &[
+    Field::required("permissions", Type::Texts),
+    Field::new("team_ids", Type::Texts),
+    Field::new("apply_to_all_teams", Type::Flag),
+];
+
 /// `POST /team/permissions_update`.
 pub const TEAM_PERMISSIONS: &[Field] = &[
     Field::required("team_id", Type::Text),

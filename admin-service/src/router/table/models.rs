@@ -33,6 +33,7 @@ pub(super) fn rows() -> Vec<Row> {
         post(  A::TagNew,      "/tag/new",                  "new_tag",           tags::new).body(TAG).json(one(&tags::WRITTEN)),
         post(  A::TagUpdate,   "/tag/update",               "update_tag",        tags::update).body(TAG).also(&[404]).json(one(&tags::WRITTEN)),
         post(  A::TagInfo,     "/tag/info",                 "info_tag",          tags::info).body(TAG_NAMES).also(&[404]).json(map(&A_TAG)),
+        get(   A::TagDistinct, "/tag/distinct",             "get_distinct_user_agent_tags", tags::distinct).json(one(&tags::DISTINCT)),
         get(   A::TagList,     "/tag/list",                 "list_tags",         tags::list).query(tags::LIST_QUERY).json(list(&A_TAG)),
         post(  A::TagDelete,   "/tag/delete",               "delete_tag",        tags::delete).body(TAG_NAME).also(&[404]).json(one(&tags::DELETED)),
         get(   A::CachePing,   "/cache/ping",               "cache_ping",        cache::ping).also(&[503]).json(ANY),

@@ -53,7 +53,6 @@ pub(in crate::routes) const UNENFORCED: &[&str] = &[
     "tpd_limit",
     "tpm_limit_type",
     "team_member_key_duration",
-    "team_member_model_max_budget",
 ];
 
 /// `auto_rotate` of a key that nobody gave an interval: it is never due.
@@ -258,13 +257,15 @@ fn temporary(metadata: &mut Object, body: &mut Body) -> Result<(), ApiError> {
             };
             metadata.insert(temporary_budget::EXPIRY.into(), Value::String(expiry));
         }
-        _ => {
-            let msg =
-                "Value error, temp_budget_increase and temp_budget_expiry must be set together";
-            return Err(Problem::whole_body("value_error", msg).into());
-        }
+        _ => return Err(temporary_budget_alone()),
     }
     Ok(())
+}
+
+/// One of the two fields of a temporary increase came without the other.
+pub(in crate::routes) fn temporary_budget_alone() -> ApiError {
+    let msg = "Value error, temp_budget_increase and temp_budget_expiry must be set together";
+    Problem::whole_body("value_error", msg).into()
 }
 
 fn put(object: &mut Object, name: &str, value: Patch<Value>) {

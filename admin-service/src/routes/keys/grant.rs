@@ -20,7 +20,6 @@ use crate::store::{Tx, budgets, teams, users};
 
 pub(super) mod further;
 
-
 /// A key's limits as they are published: where its own are open, its budget row's.
 pub(super) async fn limits_of(
     connection: &mut AnyConnection,

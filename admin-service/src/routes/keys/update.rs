@@ -30,8 +30,8 @@ static SUCCEEDED: Record = Record::new("", &[("key", TEXT), ("key_info", one(&IN
 static INFO: Record = Record::with("", &[&KEY], &[("token", TEXT.or_absent())]);
 static FAILED: Record = Record::new("", &[("key failed_reason", TEXT), ("key_info", NULL)]);
 
-/// Most keys that one `/key/bulk_update` changes.
-const MOST: usize = 500;
+/// Most keys that one request changes.
+pub(super) const MOST: usize = 500;
 
 /// Changes what the request says of a key, and nothing else.
 pub async fn update(
@@ -41,7 +41,7 @@ pub async fn update(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, UPDATE_KEY)?;
     let ignored = std::mem::take(&mut body.ignored);
-    let done = change(&app, &by, body).await?;
+    let done = change(&app, &by, body, None).await?;
     let mut object = show(&app, &done.key, Times::Offset).await?;
     if let Value::Object(object) = &mut object {
         object.insert("key".into(), Value::String(done.named));
@@ -70,40 +70,77 @@ pub async fn bulk_update(
     if items.len() > MOST {
         return Err(Refusal::TooManyKeys(MOST).into());
     }
-    let mut ignored = body.ignored;
-    let (mut unenforced, mut published) = (Vec::new(), true);
-    let (mut updated, mut failed) = (Vec::new(), Vec::new());
-    let bodies = parsed(&items)?;
-    let total = bodies.len();
-    for mut body in bodies {
-        ignored.append(&mut body.ignored);
+    let mut bulk = Bulk::of(body.ignored);
+    for mut body in parsed(&items)? {
+        bulk.ignored.append(&mut body.ignored);
         let named = body.get("key").cloned().unwrap_or(Value::Null);
-        match change(&app, &by, body).await {
+        let outcome = change(&app, &by, body, None).await;
+        bulk.add(&app, named, outcome).await?;
+    }
+    Ok(bulk.answer())
+}
+
+/// What became of several keys.
+pub(super) struct Bulk {
+    ignored: Vec<String>,
+    unenforced: Vec<&'static str>,
+    published: bool,
+    updated: Vec<Value>,
+    failed: Vec<Value>,
+}
+
+impl Bulk {
+    /// Of none yet; `ignored` are fields that nobody knows.
+    pub(super) fn of(ignored: Vec<String>) -> Self {
+        Self {
+            ignored,
+            unenforced: Vec::new(),
+            published: true,
+            updated: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Adds what became of the key that the request named so.
+    pub(super) async fn add(
+        &mut self,
+        app: &App,
+        named: Value,
+        outcome: Result<Done, ApiError>,
+    ) -> Result<(), ApiError> {
+        match outcome {
             Ok(done) => {
-                let mut info = show(&app, &done.key, Times::Z).await?;
+                let mut info = show(app, &done.key, Times::Z).await?;
                 if let Value::Object(info) = &mut info {
                     info.remove("token");
                 }
-                unenforced.extend(done.unenforced);
-                published &= done.published;
-                updated.push(json!({"key": done.named, "key_info": info}));
+                self.unenforced.extend(done.unenforced);
+                self.published &= done.published;
+                self.updated
+                    .push(json!({"key": done.named, "key_info": info}));
             }
             Err(error) => {
                 let reason = error.reason()?;
-                failed.push(json!({"key": named, "key_info": null, "failed_reason": reason}));
+                self.failed
+                    .push(json!({"key": named, "key_info": null, "failed_reason": reason}));
             }
         }
+        Ok(())
     }
-    unenforced.sort_unstable();
-    unenforced.dedup();
-    Ok(Answer::new(json!({
-        "total_requested": total,
-        "successful_updates": updated,
-        "failed_updates": failed,
-    }))
-    .ignoring(&ignored)
-    .unenforced(unenforced.into_iter())
-    .published(published))
+
+    /// All of it.
+    pub(super) fn answer(mut self) -> Answer {
+        self.unenforced.sort_unstable();
+        self.unenforced.dedup();
+        Answer::new(json!({
+            "total_requested": self.updated.len() + self.failed.len(),
+            "successful_updates": self.updated,
+            "failed_updates": self.failed,
+        }))
+        .ignoring(&self.ignored)
+        .unenforced(self.unenforced.into_iter())
+        .published(self.published)
+    }
 }
 
 /// Every item's body, or everything that is wrong with any of them.
@@ -137,7 +174,7 @@ fn parsed(items: &[Value]) -> Result<Vec<Body>, ApiError> {
 }
 
 /// A change that was made.
-struct Done {
+pub(super) struct Done {
     key: KeyRow,
     /// The key as the request named it; its hash where an alias did.
     named: String,
@@ -145,10 +182,12 @@ struct Done {
     published: bool,
 }
 
-async fn change<R: Writes>(
+/// Changes one key; where `of_team` names a team, a key of that team or none.
+pub(super) async fn change<R: Writes>(
     app: &App,
     by: &Authorized<R>,
     mut body: Body,
+    of_team: Option<&str>,
 ) -> Result<Done, ApiError> {
     let named = if let Some(named) = body.text("key").value() {
         Named::Key(named)
@@ -165,6 +204,7 @@ async fn change<R: Writes>(
         by,
         asked,
         named,
+        of_team,
     };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
@@ -196,6 +236,7 @@ struct Update<'a, R> {
     by: &'a Authorized<R>,
     asked: Asked,
     named: Named,
+    of_team: Option<&'a str>,
 }
 
 impl<R: Writes> Change for Update<'_, R> {
@@ -212,6 +253,10 @@ impl<R: Writes> Change for Update<'_, R> {
             Named::Alias(alias) => keys::Which::Alias(alias),
         };
         let before = keys::lock(tx, which).await?.ok_or(Refusal::KeyMissing)?;
+        // Whoever names a team learns nothing of keys of others.
+        if self.of_team.is_some() && self.of_team != before.team_id.as_deref() {
+            return Err(Refusal::KeyMissing.into());
+        }
         let mut key = self.asked.applied(tx, self.app, self.by, &before).await?;
         keys::update(tx, self.by, "updated", &before, &mut key).await?;
         Ok(key)

@@ -13,7 +13,7 @@ use crate::policy::{Authorized, OrganizationMemberAdd, Writes};
 use crate::request::{Body, ORG_MEMBER, ORG_MEMBER_ADD, Patch, Problem};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
-use crate::routes::teams::rights::administers_organization;
+use crate::routes::teams::rights::{administers_organization, limits_within};
 use crate::routes::users;
 use crate::store::budgets::{self, BudgetRow};
 use crate::store::organization_members::{self, ORG_ADMIN, OrgMemberRow};
@@ -60,6 +60,7 @@ pub async fn member_add(
     let max_budget = body.money("max_budget_in_organization")?.value();
     let organization_id = body.text("organization_id").value().unwrap_or_default();
     let change = Add {
+        app: &app,
         by: &by,
         organization_id,
         named,
@@ -78,14 +79,12 @@ pub async fn member_add(
         });
     }
     let memberships = memberships(&mut connection, &app, &rows).await?;
-    let unenforced = max_budget.map(|_| "max_budget_in_organization");
     Ok(Answer::new(json!({
         "organization_id": change.organization_id,
         "updated_users": shown,
         "updated_organization_memberships": memberships,
     }))
     .ignoring(&body.ignored)
-    .unenforced(unenforced.into_iter())
     .published(published))
 }
 
@@ -109,6 +108,7 @@ fn read(value: Value) -> Result<Named, ApiError> {
 }
 
 struct Add<'a> {
+    app: &'a App,
     by: &'a Authorized<OrganizationMemberAdd>,
     organization_id: String,
     named: Vec<Named>,
@@ -134,7 +134,7 @@ impl Change for Add<'_> {
                 return Err(Refusal::OrganizationMemberExists { user, organization }.into());
             }
             let mut member = OrgMemberRow::new(id, &user.user_id, &named.role);
-            member.budget_id = budget_of(tx, self.by, None, self.max_budget).await?;
+            budget_of(tx, self.app, self.by, &mut member, self.max_budget).await?;
             organization_members::insert(tx, self.by, &mut member).await?;
             added.push((user, member));
         }
@@ -193,25 +193,40 @@ pub(super) async fn must_administer<R>(
     Err(by.only_admins())
 }
 
-/// The budget row of a member that is given a budget: the one it has, changed, or a new one.
+/// Gives a member a budget: in the row that it has, or in a new one. Whoever is no proxy admin gives no more than the organization has.
 pub(super) async fn budget_of<R: Writes>(
     tx: &mut Tx,
+    app: &App,
     by: &Authorized<R>,
-    known: Option<&String>,
+    member: &mut OrgMemberRow,
     max_budget: Option<NanoUsd>,
-) -> Result<Option<String>, ApiError> {
+) -> Result<(), ApiError> {
     let Some(max_budget) = max_budget else {
-        return Ok(known.cloned());
+        return Ok(());
     };
-    let found = match known {
+    let found = match &member.budget_id {
         Some(id) => budgets::lock(tx, id).await?,
         None => None,
     };
+    let known = found.is_some();
     let mut row = found.unwrap_or_else(|| BudgetRow {
         budget_id: uuid::Uuid::new_v4().to_string(),
         ..BudgetRow::default()
     });
     row.limits.max_budget = Some(max_budget);
+    if !by.is_admin() {
+        let organization = organizations::find(tx.connection(), &member.organization_id).await?;
+        let most = match &organization {
+            Some(organization) => budgets::find(tx.connection(), &organization.budget_id).await?,
+            None => None,
+        };
+        limits_within(&row.limits, &most.map(|row| row.limits).unwrap_or_default())?;
+    }
     budgets::put(tx, by, &mut row).await?;
-    Ok(Some(row.budget_id))
+    member.refresh_at = row.refresh_at(tx.now_us(), &app.settings().windows);
+    if known {
+        budgets::publish_linked(tx, &row.budget_id, member.refresh_at).await?;
+    }
+    member.budget_id = Some(row.budget_id);
+    Ok(())
 }

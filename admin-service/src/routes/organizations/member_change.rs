@@ -11,6 +11,7 @@ use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, OrganizationMemberDelete, OrganizationMemberUpdate};
 use crate::request::{Body, ORG_MEMBER_DELETE, ORG_MEMBER_UPDATE};
 use crate::routes::answer::Answer;
+use crate::routes::keys::PUBLISH_WAIT;
 use crate::routes::teams::Who;
 use crate::store::organization_members::{self, OrgMemberRow};
 use crate::store::{Change, Tx, organizations, users};
@@ -23,6 +24,7 @@ pub async fn member_update(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, ORG_MEMBER_UPDATE)?;
     let change = Update {
+        app: &app,
         by: &by,
         organization_id: body.text("organization_id").value().unwrap_or_default(),
         who: Who::take(&mut body)?,
@@ -30,11 +32,11 @@ pub async fn member_update(
         max_budget: body.money("max_budget_in_organization")?.value(),
     };
     let done = app.store.write(&change).await?;
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let mut shown = memberships(&mut *app.store.read().await?, &app, &[done.value]).await?;
-    let unenforced = change.max_budget.map(|_| "max_budget_in_organization");
     Ok(Answer::new(shown.pop().unwrap_or_default())
         .ignoring(&body.ignored)
-        .unenforced(unenforced.into_iter()))
+        .published(published))
 }
 
 /// Removes a member. Teams of the organization that the user is in are left as they are.
@@ -50,8 +52,11 @@ pub async fn member_delete(
         who: Who::take(&mut body)?,
     };
     let done = app.store.write(&change).await?;
+    let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let mut shown = memberships(&mut *app.store.read().await?, &app, &[done.value]).await?;
-    Ok(Answer::new(shown.pop().unwrap_or_default()).ignoring(&body.ignored))
+    Ok(Answer::new(shown.pop().unwrap_or_default())
+        .ignoring(&body.ignored)
+        .published(published))
 }
 
 /// The membership that is meant, its organization locked; who is in no such one is refused.
@@ -86,6 +91,7 @@ async fn locked<R>(tx: &mut Tx, by: &Authorized<R>, organization_id: &str) -> Re
 }
 
 struct Update<'a> {
+    app: &'a App,
     by: &'a Authorized<OrganizationMemberUpdate>,
     organization_id: String,
     who: Who,
@@ -104,7 +110,7 @@ impl Change for Update<'_> {
         if let Some(role) = &self.role {
             row.user_role = Some(role.clone());
         }
-        row.budget_id = budget_of(tx, self.by, before.budget_id.as_ref(), self.max_budget).await?;
+        budget_of(tx, self.app, self.by, &mut row, self.max_budget).await?;
         organization_members::update(tx, self.by, &before, &mut row).await?;
         Ok(row)
     }

@@ -1,13 +1,13 @@
 //! `PATCH /organization/update`.
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 
 use super::{Sight, fields, shown_whole};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, OrganizationUpdate};
-use crate::request::{Body, UPDATE_ORGANIZATION};
+use crate::request::{Body, PATCH_ORGANIZATION, UPDATE_ORGANIZATION};
 use crate::routes::answer::Answer;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::store::budgets::{self, publish_linked};
@@ -21,19 +21,40 @@ pub async fn update(
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, UPDATE_ORGANIZATION)?;
+    let organization_id = body.text("organization_id").value().unwrap_or_default();
+    change(&app, &by, organization_id, body).await
+}
+
+/// The same with the organization in the path.
+pub async fn patch(
+    State(app): State<App>,
+    by: Authorized<OrganizationUpdate>,
+    Path(organization_id): Path<String>,
+    bytes: Bytes,
+) -> Result<Answer, ApiError> {
+    let body = Body::parse(&bytes, PATCH_ORGANIZATION)?;
+    change(&app, &by, organization_id, body).await
+}
+
+async fn change(
+    app: &App,
+    by: &Authorized<OrganizationUpdate>,
+    organization_id: String,
+    mut body: Body,
+) -> Result<Answer, ApiError> {
     let ignored = std::mem::take(&mut body.ignored);
     let unenforced = keys::unenforced(&body);
     let change = Update {
-        app: &app,
-        by: &by,
-        organization_id: body.text("organization_id").value().unwrap_or_default(),
+        app,
+        by,
+        organization_id,
         budget_id: body.text("budget_id").value(),
         body,
     };
     let done = app.store.write(&change).await?;
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let mut connection = app.store.read().await?;
-    let body = shown_whole(&mut connection, &app, &done.value, &Sight::Whole).await?;
+    let body = shown_whole(&mut connection, app, &done.value, &Sight::Whole).await?;
     Ok(Answer::new(body)
         .ignoring(&ignored)
         .unenforced(unenforced.into_iter())

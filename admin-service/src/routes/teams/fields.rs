@@ -4,7 +4,7 @@ use contract::money::NanoUsd;
 use serde_json::Value;
 
 use crate::domain::budget_window::WindowRules;
-use crate::domain::further_limits::FurtherLimits;
+use crate::domain::further_limits::{FurtherLimits, MEMBER_MODEL_BUDGETS};
 use crate::error::ApiError;
 use crate::request::{Body, Patch};
 use crate::routes::keys;
@@ -21,6 +21,7 @@ pub(super) struct MemberLimits {
     pub(super) rpm_limit: Patch<u64>,
     pub(super) tpm_limit: Patch<u64>,
     pub(super) budget_duration: Patch<String>,
+    pub(super) model_max_budget: Patch<Object>,
 }
 
 impl MemberLimits {
@@ -30,6 +31,7 @@ impl MemberLimits {
             rpm_limit: body.whole("team_member_rpm_limit"),
             tpm_limit: body.whole("team_member_tpm_limit"),
             budget_duration: body.text("team_member_budget_duration"),
+            model_max_budget: body.object(MEMBER_MODEL_BUDGETS),
         })
     }
 
@@ -39,6 +41,7 @@ impl MemberLimits {
             || self.rpm_limit.is_present()
             || self.tpm_limit.is_present()
             || self.budget_duration.is_present()
+            || self.model_max_budget.is_present()
     }
 }
 

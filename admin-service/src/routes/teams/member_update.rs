@@ -9,14 +9,15 @@ use super::fields::SHARED_BUDGET;
 use super::member_delete::Who;
 use super::rights::{self, Standing};
 use crate::app::App;
+use crate::domain::temporary_budget;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{ANY, NUMBER_OR_NULL, Record, TEXT, TEXT_OR_NULL, WHOLE_OR_NULL};
 use crate::policy::{Authorized, TeamMemberUpdate};
 use crate::request::{Body, MEMBER_UPDATE, Patch};
 use crate::routes::answer::Answer;
-use crate::routes::keys::{self, PUBLISH_WAIT};
+use crate::routes::keys::{self, PUBLISH_WAIT, temporary_budget_alone};
 use crate::routes::shape::dollars;
-use crate::store::budgets::{self, BudgetRow};
+use crate::store::budgets::{self, BudgetRow, Temporary};
 use crate::store::members::{self, MemberRow};
 use crate::store::row::Object;
 use crate::store::teams::{self, TeamRow};
@@ -45,13 +46,7 @@ pub async fn member_update(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, MEMBER_UPDATE)?;
     let ignored = std::mem::take(&mut body.ignored);
-    let mut unenforced = keys::unenforced(&body);
-    // A temporary increase is a key's: of a member it is answered, and neither kept nor enforced.
-    unenforced.extend(
-        ["temp_budget_increase", "temp_budget_expiry"]
-            .into_iter()
-            .filter(|name| body.has(name)),
-    );
+    let unenforced = keys::unenforced(&body);
     let echoed = echo(&body);
     let team_id = body.text("team_id").value().unwrap_or_default();
     let who = Who::take(&mut body)?;
@@ -110,6 +105,7 @@ struct Limits {
     budget_duration: Patch<String>,
     allowed_models: Patch<Vec<String>>,
     model_max_budget: Patch<Object>,
+    temporary: Patch<Temporary>,
 }
 
 impl Limits {
@@ -121,6 +117,7 @@ impl Limits {
             budget_duration: body.text("budget_duration"),
             allowed_models: body.texts("allowed_models"),
             model_max_budget: body.object("model_max_budget"),
+            temporary: temporary(body)?,
         })
     }
 
@@ -131,6 +128,7 @@ impl Limits {
             || self.budget_duration.is_present()
             || self.allowed_models.is_present()
             || self.model_max_budget.is_present()
+            || self.temporary.is_present()
     }
 
     fn apply(&self, row: &mut BudgetRow, now_us: u64) -> Result<(), ApiError> {
@@ -141,7 +139,24 @@ impl Limits {
         models.apply_or(&mut row.allowed_models, Vec::new());
         let budgets = self.model_max_budget.clone();
         budgets.apply(&mut row.model_max_budget);
+        self.temporary.clone().apply(&mut row.temporary);
         keys::window(&mut row.limits, self.budget_duration.clone(), now_us)
+    }
+}
+
+/// The two fields of a temporary increase, which are sent together.
+fn temporary(body: &mut Body) -> Result<Patch<Temporary>, ApiError> {
+    let increase = body.money(temporary_budget::INCREASE)?;
+    let expiry = body.text(temporary_budget::EXPIRY);
+    match (increase, expiry) {
+        (Patch::Absent, Patch::Absent) => Ok(Patch::Absent),
+        (Patch::Null, Patch::Null) => Ok(Patch::Null),
+        (Patch::Set(increase), Patch::Set(expiry)) => {
+            // A date of the calendar after 1970: others are refused where the field is read, or are over.
+            let until_us = temporary_budget::parse_expiry(&expiry).unwrap_or_default();
+            Ok(Patch::Set(Temporary { increase, until_us }))
+        }
+        _ => Err(temporary_budget_alone()),
     }
 }
 
@@ -189,7 +204,10 @@ impl Update<'_> {
         let was = row.limits.clone();
         self.limits.apply(&mut row, now_us)?;
         if standing != Standing::Proxy {
-            let asked = keys::changed(row.limits.clone(), Some(was));
+            let mut asked = keys::changed(row.limits.clone(), Some(was));
+            if self.limits.temporary.is_present() {
+                asked.max_budget = row.most_budget(now_us);
+            }
             rights::limits_within(&asked, &team.limits)?;
         }
         budgets::put(tx, self.by, &mut row).await?;

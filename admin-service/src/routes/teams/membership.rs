@@ -76,6 +76,7 @@ pub(in crate::routes) async fn join<R: Writes>(
             && let Some(shared) = budgets::find(tx.connection(), shared).await?
         {
             row.limits = shared.limits;
+            row.model_max_budget = shared.model_max_budget;
         }
         row.limits.max_budget = joining.max_budget.or(row.limits.max_budget);
         if let Some(models) = &joining.allowed_models {
@@ -127,6 +128,8 @@ pub(super) async fn share<R: Writes>(
     limits.max_budget.clone().apply(&mut row.limits.max_budget);
     limits.rpm_limit.clone().apply(&mut row.limits.rpm_limit);
     limits.tpm_limit.clone().apply(&mut row.limits.tpm_limit);
+    let budgets_of_models = limits.model_max_budget.clone();
+    budgets_of_models.apply(&mut row.model_max_budget);
     keys::window(&mut row.limits, limits.budget_duration.clone(), now_us)?;
     budgets::put(tx, by, &mut row).await?;
     team.metadata

@@ -80,20 +80,20 @@ pub async fn permissions_update(
     let team_id = body.text("team_id").value().unwrap_or_default();
     let permissions = body.texts("team_member_permissions").value();
     let permissions = permissions.unwrap_or_default();
-    known(&permissions)?;
+    known("team_member_permissions", &permissions)?;
     let edited = Edit::Permissions(permissions);
     edit(&app, &by, team_id, edited, &body.ignored).await
 }
 
 /// A permission that nothing asks for would only look like one.
-fn known(permissions: &[String]) -> Result<(), ApiError> {
+pub(super) fn known(field: &str, permissions: &[String]) -> Result<(), ApiError> {
     let unknown = |permission: &String| !AVAILABLE.contains(&permission.as_str());
     let Some(at) = permissions.iter().position(unknown) else {
         return Ok(());
     };
     let (last, others) = AVAILABLE.split_last().unwrap_or((&"", &[]));
     let msg = format!("Input should be '{}' or '{last}'", others.join("', '"));
-    let mut problem = Problem::body("enum", "team_member_permissions", msg);
+    let mut problem = Problem::body("enum", field, msg);
     problem.loc.push(Step::Index(at));
     Err(problem.into())
 }

@@ -142,7 +142,10 @@ pub(super) async fn within_organization<R>(
 }
 
 /// Limits of a team, or of what is in it, that an owner's hold.
-pub(super) fn limits_within(asked: &LimitColumns, most: &LimitColumns) -> Result<(), ApiError> {
+pub(in crate::routes) fn limits_within(
+    asked: &LimitColumns,
+    most: &LimitColumns,
+) -> Result<(), ApiError> {
     keys::limits_within(asked, most)
         .and_then(|()| keys::window_within(asked, most))
         .map_err(beyond)

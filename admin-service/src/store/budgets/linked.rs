@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::store::outbox::{Kind, member_object, rev, signed, unsigned};
-use crate::store::{StoreError, Tx, catalogue_rows};
+use crate::store::{StoreError, Tx, catalogue_rows, organization_members};
 
 /// A table whose rows name a budget row: the kind of its objects, its name, and the columns of its key.
 struct Linked {
@@ -49,6 +49,7 @@ pub async fn publish_linked(
         let objects = linked.objects(tx, budget_id).await?;
         tx.publish_all(linked.kind, &objects).await?;
     }
+    organization_members::follow_budget(tx, budget_id, refresh_at).await?;
     catalogue_rows::follow_budget(tx, budget_id).await
 }
 
@@ -60,7 +61,10 @@ pub async fn links(tx: &mut Tx, budget_id: &str) -> Result<u64, StoreError> {
             let table = linked.table;
             format!("(SELECT COUNT(*) FROM {table} WHERE budget_id = $1)")
         })
-        .chain(["(SELECT COUNT(*) FROM tags WHERE budget_id = $1)".to_owned()])
+        .chain(
+            ["tags", "organization_members"]
+                .map(|table| format!("(SELECT COUNT(*) FROM {table} WHERE budget_id = $1)")),
+        )
         .collect::<Vec<_>>()
         .join(" + ");
     let row = sqlx::query(AssertSqlSafe(format!("SELECT {counts} AS links")))
@@ -89,6 +93,11 @@ pub(super) async fn unlink(tx: &mut Tx, budget_id: &str) -> Result<(), StoreErro
             .await?;
         tx.publish_all(linked.kind, &objects).await?;
     }
+    organization_members::follow_budget(tx, budget_id, None).await?;
+    sqlx::query("UPDATE organization_members SET budget_id = NULL WHERE budget_id = $1")
+        .bind(budget_id.to_owned())
+        .execute(tx.connection())
+        .await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::domain::budget_window::{BudgetDuration, WindowRules};
 use crate::domain::further_limits::{FurtherLimits, MODEL_BUDGETS};
+use crate::store::budgets::Temporary;
 use crate::store::outbox::unsigned;
 use crate::store::row::Object;
 use crate::store::{Store, StoreError};
@@ -24,7 +25,7 @@ pub(super) const KEY_ROWS: &str = "SELECT k.key_id, k.token, k.rev, k.key_name, 
      COALESCE(k.tpm_limit, b.tpm_limit) AS tpm_limit, \
      COALESCE(k.rpm_limit, b.rpm_limit) AS rpm_limit, \
      COALESCE(k.max_parallel_requests, b.max_parallel_requests) AS max_parallel_requests, \
-     b.model_max_budget AS budget_models, \
+     b.model_max_budget AS budget_models, om.budget_id AS organization_budget_id, \
      u.rev AS user_rev, t.rev AS team_rev, m.rev AS member_rev, o.rev AS organization_rev, \
      ud.rev AS user_rev_dead, td.rev AS team_rev_dead, md.rev AS member_rev_dead, od.rev AS organization_rev_dead \
      FROM virtual_keys k \
@@ -33,6 +34,8 @@ pub(super) const KEY_ROWS: &str = "SELECT k.key_id, k.token, k.rev, k.key_name, 
      LEFT JOIN teams t ON t.team_id = k.team_id \
      LEFT JOIN team_members m ON m.team_id = k.team_id AND m.user_id = k.user_id \
      LEFT JOIN organizations o ON o.organization_id = COALESCE(k.organization_id, t.organization_id) \
+     LEFT JOIN organization_members om ON om.user_id = k.user_id \
+     AND om.organization_id = COALESCE(k.organization_id, t.organization_id) \
      LEFT JOIN tombstones ud ON ud.kind = 'user' AND ud.object_id = k.user_id \
      LEFT JOIN tombstones td ON td.kind = 'team' AND td.object_id = k.team_id \
      LEFT JOIN tombstones md ON md.kind = 'member' AND md.team_id = k.team_id AND md.user_id = k.user_id \
@@ -50,7 +53,7 @@ pub(super) const TEAM_ROWS: &str = "SELECT team_id, rev, team_alias, blocked, mo
 /// A membership with the limits and models of its budget row.
 pub(super) const MEMBER_ROWS: &str = "SELECT m.team_id, m.user_id, m.rev, b.max_budget, b.budget_duration, \
      b.budget_anchor, b.tpm_limit, b.rpm_limit, b.max_parallel_requests, b.model_max_budget AS budget_models, \
-     COALESCE(b.allowed_models, '[]') AS models, '{}' AS metadata, '{}' AS extra, \
+     b.temp_budget_increase, b.temp_budget_expiry, COALESCE(b.allowed_models, '[]') AS models, '{}' AS metadata, '{}' AS extra, \
      COALESCE(b.created_at, m.created_at) AS created_at \
      FROM team_members m LEFT JOIN budgets b ON b.budget_id = m.budget_id";
 
@@ -125,6 +128,22 @@ pub(super) fn key_limits(
         if let Some(more) = crate::domain::temporary_budget::increase(&metadata, now_us) {
             budget.max = NanoUsd::saturating(budget.max.get().saturating_add(more.get()));
         }
+    }
+    Ok(limits)
+}
+
+/// A membership's limits, with the temporary increase of its budget row.
+pub(super) fn member_limits(
+    row: &AnyRow,
+    now_us: u64,
+    rules: &WindowRules,
+) -> Result<Limits, StoreError> {
+    let mut limits = limits(row, now_us, rules)?;
+    if let Some(budget) = &mut limits.budget
+        && let Some(temporary) = Temporary::read(row)?
+    {
+        let more = temporary.at(now_us).get();
+        budget.max = NanoUsd::saturating(budget.max.get().saturating_add(more));
     }
     Ok(limits)
 }

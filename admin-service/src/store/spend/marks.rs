@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::parts::{LONGEST, padded, tuples};
 use super::{ScopeKey, ScopeState};
 use crate::domain::temporary_budget;
+use crate::store::budgets::Temporary;
 use crate::store::mail_events::{self, MailKind};
 use crate::store::outbox::{
     Kind, member_object, parse_member_object, placeholders, signed, unsigned,
@@ -40,7 +41,8 @@ const TEAMS: &str = "SELECT team_id AS object_id, soft_budget, max_budget, metad
 const ORGANIZATIONS: &str = "SELECT o.organization_id AS object_id, b.soft_budget, b.max_budget, o.metadata, \
      o.organization_alias AS alias FROM organizations o JOIN budgets b ON b.budget_id = o.budget_id \
      WHERE (b.soft_budget IS NOT NULL OR b.max_budget IS NOT NULL) AND o.organization_id IN";
-const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.soft_budget, b.max_budget, '{}' AS metadata, \
+const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.soft_budget, b.max_budget, b.temp_budget_increase, \
+     b.temp_budget_expiry, '{}' AS metadata, \
      CAST(NULL AS TEXT) AS alias FROM team_members m JOIN budgets b ON b.budget_id = m.budget_id \
      WHERE (b.soft_budget IS NOT NULL OR b.max_budget IS NOT NULL) AND (m.team_id, m.user_id) IN (VALUES";
 
@@ -66,7 +68,6 @@ struct Crossed {
 impl Watched {
     fn read(row: &AnyRow, now_us: u64) -> Result<Self, StoreError> {
         let metadata: Value = row::json(row, "metadata")?;
-        let increase = temporary_budget::increase(&metadata, now_us).unwrap_or_default();
         let max = row::number(row, "max_budget")?.map(NanoUsd::saturating);
         let shares = metadata.get(ALERT_EMAILS).and_then(Value::as_object);
         let shares = shares.into_iter().flatten().filter_map(|(share, emails)| {
@@ -77,12 +78,21 @@ impl Watched {
         if shares.is_empty() {
             shares.insert(SHARE, Value::Null);
         }
-        Ok(Self {
+        let mut watched = Self {
             soft: row::number(row, "soft_budget")?.map(NanoUsd::saturating),
-            max: max.map(|max| max.checked_add(increase).unwrap_or(NanoUsd::MAX)),
+            max,
             shares,
             alias: row.try_get("alias")?,
-        })
+        };
+        watched.raise(temporary_budget::increase(&metadata, now_us).unwrap_or_default());
+        Ok(watched)
+    }
+
+    /// Adds a temporary increase to the budget.
+    fn raise(&mut self, increase: NanoUsd) {
+        self.max = self
+            .max
+            .map(|max| max.checked_add(increase).unwrap_or(NanoUsd::MAX));
     }
 
     /// What a scope that spent so much has crossed.
@@ -182,7 +192,13 @@ async fn watched(
                 Kind::Member => member_object(row.try_get("team_id")?, row.try_get("user_id")?),
                 _ => row.try_get("object_id")?,
             };
-            Ok((object_id, Watched::read(row, now_us)?))
+            let mut watched = Watched::read(row, now_us)?;
+            if kind == Kind::Member
+                && let Some(temporary) = Temporary::read(row)?
+            {
+                watched.raise(temporary.at(now_us));
+            }
+            Ok((object_id, watched))
         })
         .collect()
 }

@@ -319,3 +319,16 @@ async fn organizations(database: Database) {
     let report = world.ada.get(&report).await.ok();
     assert_eq!(report[0]["organization_id"], "acme");
 }
+
+on_both!(every_tag_of_a_request_is_listed_once, distinct_tags);
+async fn distinct_tags(database: Database) {
+    let world = World::build(database).await;
+    let viewer = world.api.person("proxy_admin_viewer").await;
+    for client in [&world.api.master(), &viewer.client] {
+        assert_eq!(
+            client.get("/tag/distinct").await.ok(),
+            json!({"results": [{"tag": "blue"}, {"tag": "red"}]})
+        );
+    }
+    assert_eq!(world.ada.get("/tag/distinct").await.status, 401);
+}

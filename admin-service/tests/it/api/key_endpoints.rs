@@ -257,3 +257,100 @@ async fn filters(database: Database) {
     let plain = list("organization_id=org&return_full_object=true").await;
     assert_eq!(plain[0].get("user"), None);
 }
+
+on_both!(one_change_of_many_keys_of_a_team, team_bulk_update);
+async fn team_bulk_update(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (admin, member, other) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let members =
+        json!([{"role": "admin", "user_id": admin.id}, {"role": "user", "user_id": member.id}]);
+    let team = json!({"team_id": "t", "members_with_roles": members, "max_budget": 50});
+    master.post("/team/new", team).await.ok();
+    let mut keys = Vec::new();
+    for user in [&admin.id, &member.id] {
+        let key = json!({"team_id": "t", "user_id": user, "rpm_limit": 9});
+        keys.push(master.new_key(key).await);
+    }
+    let outside = master.new_key(json!({"rpm_limit": 9})).await;
+    let path = "/team/key/bulk_update";
+    let all =
+        |fields: Value| json!({"team_id": "t", "all_keys_in_team": true, "update_fields": fields});
+    let info = async |key: &Value| {
+        let path = format!("/key/info?key={}", text(key, "key"));
+        master.get(&path).await.ok()["info"].clone()
+    };
+
+    let done = admin
+        .client
+        .post(path, all(json!({"max_budget": 5, "rpm_limit": null})))
+        .await
+        .ok();
+    assert_has(&done, &json!({"total_requested": 2, "failed_updates": []}));
+    assert_eq!(done["successful_updates"].as_array().unwrap().len(), 2);
+    for key in &keys {
+        assert_has(&info(key).await, &json!({"max_budget": 5.0}));
+        assert_eq!(info(key).await["rpm_limit"], Value::Null);
+    }
+    assert_eq!(info(&outside).await["rpm_limit"], 9);
+
+    // A key of another team is as if it were not there, and each key is held to what its own change would be.
+    let named = json!({"team_id": "t", "key_ids": [keys[0]["token"], outside["key"]],
+        "update_fields": {"duration": "30d"}});
+    let done = master.post(path, named).await.ok();
+    assert_eq!(done["successful_updates"][0]["key"], keys[0]["token"]);
+    assert_eq!(done["failed_updates"][0]["key"], outside["key"]);
+    let beyond = admin
+        .client
+        .post(path, all(json!({"max_budget": 51})))
+        .await
+        .ok();
+    assert_eq!(beyond["failed_updates"].as_array().unwrap().len(), 2);
+
+    for (stranger, status) in [(&member, 401), (&other, 400)] {
+        let asked = all(json!({"rpm_limit": 1}));
+        assert_eq!(stranger.client.post(path, asked).await.status, status);
+    }
+    let permitted = json!({"team_id": "t", "team_member_permissions": ["/team/key/bulk_update", "/key/update"]});
+    master
+        .post("/team/permissions_update", permitted)
+        .await
+        .ok();
+    let done = member
+        .client
+        .post(path, all(json!({"tags": ["x"]})))
+        .await
+        .ok();
+    assert_eq!(
+        done["failed_updates"].as_array().unwrap().len(),
+        2,
+        "a member changes no key that is not theirs, nor one that an admin made for them"
+    );
+
+    let refused = async |body: Value| {
+        let (status, body) = master.post(path, body).await.refused();
+        (status, body["detail"][0]["loc"].clone())
+    };
+    let within = |name: &str| (422, json!(["body", "update_fields", name]));
+    assert_eq!(
+        refused(all(json!({"user_id": "me"}))).await,
+        within("user_id")
+    );
+    assert_eq!(
+        refused(all(json!({"rpm_limit": -1}))).await,
+        within("rpm_limit")
+    );
+    assert_eq!(
+        refused(all(json!({}))).await,
+        (422, json!(["body", "update_fields"]))
+    );
+    let neither = json!({"team_id": "t", "update_fields": {"rpm_limit": 1}});
+    assert_eq!(refused(neither).await, (422, json!(["body"])));
+    let missing =
+        json!({"team_id": "nope", "all_keys_in_team": true, "update_fields": {"rpm_limit": 1}});
+    assert_eq!(master.post(path, missing).await.status, 404);
+}

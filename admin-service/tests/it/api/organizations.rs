@@ -105,10 +105,7 @@ async fn members(database: Database) {
     let add = json!({"organization_id": "o", "member": [{"role": "internal_user", "user_email": "new@x.com"}],
         "max_budget_in_organization": 5});
     let added = master.post("/organization/member_add", add.clone()).await;
-    assert_eq!(
-        added.header("x-tollkeeper-unenforced-fields"),
-        Some("max_budget_in_organization")
-    );
+    assert_eq!(added.header("x-tollkeeper-unenforced-fields"), None);
     let added = added.ok();
     assert_has(
         &added,
@@ -536,4 +533,44 @@ async fn keys(database: Database) {
     admin.client.post("/key/generate", own.clone()).await.ok();
     let stranger = api.person("internal_user").await;
     assert_eq!(stranger.client.post("/key/generate", own).await.status, 403);
+}
+
+on_both!(an_organization_is_changed_by_its_path_too, by_path);
+async fn by_path(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let body = json!({"organization_id": "o", "organization_alias": "o", "max_budget": 5, "rpm_limit": 9,
+        "metadata": {"a": 1}});
+    master.post("/organization/new", body).await.ok();
+    let change =
+        json!({"organization_alias": "new", "rpm_limit": null, "tpm_limit": 7, "budget_id": "b"});
+    let changed = master.patch("/v2/organization/o", change).await;
+    assert_eq!(
+        changed.header("x-tollkeeper-ignored-fields"),
+        Some("budget_id")
+    );
+    let changed = changed.ok();
+    assert_has(
+        &changed,
+        &json!({"organization_id": "o", "organization_alias": "new", "metadata": {"a": 1},
+            "litellm_budget_table": {"max_budget": 5.0, "tpm_limit": 7}, "members": [], "teams": []}),
+    );
+    assert_eq!(changed["litellm_budget_table"]["rpm_limit"], Value::Null);
+    assert_eq!(
+        master
+            .patch("/v2/organization/nope", json!({}))
+            .await
+            .status,
+        404
+    );
+    let admin = api.person("internal_user").await;
+    let member = json!({"role": "org_admin", "user_id": admin.id});
+    let add = json!({"organization_id": "o", "member": member});
+    master.post("/organization/member_add", add).await.ok();
+    let more = json!({"max_budget": 500});
+    assert_eq!(
+        admin.client.patch("/v2/organization/o", more).await.status,
+        401,
+        "its own limits are a proxy admin's to change"
+    );
 }

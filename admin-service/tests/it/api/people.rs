@@ -6,7 +6,7 @@ use tollkeeper_admin::clock::Clock;
 use super::clients::{Api, ONE_MODEL, Person, assert_has, detail, error, text};
 use crate::on_both;
 use crate::support::database::Database;
-use crate::support::rows::number;
+use crate::support::rows::{number, texts};
 
 /// Writes an organization with an admin.
 async fn organization(api: &Api, id: &str, admin: &str) {
@@ -582,4 +582,76 @@ async fn default_teams(database: Database) {
     let budgets = budgets.map(|member| member["litellm_budget_table"]["max_budget"].as_f64());
     // The admin who made the team has none of their own.
     assert_eq!(budgets.collect::<Vec<_>>(), [None, Some(3.0)]);
+}
+
+on_both!(
+    an_invitation_is_noted_for_mail_unless_the_event_is_off,
+    invited
+);
+async fn invited(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    person(&api, "ada", json!({})).await;
+    let invite = async || {
+        let body = json!({"user_id": "ada"});
+        master.post("/invitation/new", body).await.ok()
+    };
+    let invitation = invite().await;
+    let store = &api.database.store;
+    let payloads = texts(
+        store,
+        "SELECT payload FROM mail_events WHERE kind = 'invitation'",
+    )
+    .await;
+    assert_eq!(payloads.len(), 1);
+    let payload: Value = serde_json::from_str(&payloads[0]).unwrap();
+    assert_has(
+        &payload,
+        &json!({"user_id": "ada", "user_email": "ada@x.com", "invited_by": "default_user_id"}),
+    );
+    assert!(!payloads[0].contains(text(&invitation, "id")));
+
+    let switch = async |event: &str, enabled: bool| {
+        let body = json!({"settings": [{"event": event, "enabled": enabled}]});
+        master.patch("/email/event_settings", body).await.ok();
+    };
+    switch("New User Invitation", false).await;
+    switch("Virtual Key Created", false).await;
+    invite().await;
+    let key = json!({"user_id": "ada", "send_invite_email": true});
+    master.new_key(key.clone()).await;
+    assert_eq!(number(store, "SELECT COUNT(*) FROM mail_events").await, 1);
+    switch("Virtual Key Created", true).await;
+    master.new_key(key).await;
+    let made = "SELECT COUNT(*) FROM mail_events WHERE kind = 'key_created'";
+    assert_eq!(number(store, made).await, 1);
+}
+
+on_both!(
+    a_user_is_shown_with_the_organizations_they_are_in,
+    memberships
+);
+async fn memberships(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    person(&api, "ada", json!({})).await;
+    let shown = async || {
+        let info = master.get("/user/info?user_id=ada").await.ok();
+        info["user_info"]["organization_memberships"].clone()
+    };
+    assert_eq!(shown().await, json!([]));
+    let organization = json!({"organization_id": "o", "organization_alias": "o"});
+    master.post("/organization/new", organization).await.ok();
+    let add = json!({"organization_id": "o", "member": {"role": "org_admin", "user_id": "ada"},
+        "max_budget_in_organization": 5});
+    master.post("/organization/member_add", add).await.ok();
+    let all = shown().await;
+    assert_has(
+        &all[0],
+        &json!({"organization_id": "o", "user_id": "ada", "user_role": "org_admin", "spend": 0.0,
+            "litellm_budget_table": {"max_budget": 5.0}}),
+    );
+    let update = json!({"user_id": "ada", "user_alias": "Ada"});
+    let updated = master.post("/user/update", update).await.ok();
+    assert_eq!(updated["data"]["organization_memberships"], shown().await);
 }

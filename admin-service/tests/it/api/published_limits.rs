@@ -190,3 +190,220 @@ async fn calendar(database: Database) {
         assert!(ahead(now).await >= 8, "day {day}");
     }
 }
+
+on_both!(
+    what_a_member_may_spend_in_an_organization_binds_all_their_keys_there,
+    in_organization
+);
+async fn in_organization(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (person, other) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let organization = json!({"organization_id": "o", "organization_alias": "o", "max_budget": 50});
+    master.post("/organization/new", organization).await.ok();
+    let members = json!([{"role": "user", "user_id": person.id}]);
+    let team = json!({"team_id": "t", "organization_id": "o", "members_with_roles": members});
+    master.post("/team/new", team).await.ok();
+    let owned = json!({"user_id": person.id});
+    let [own, of_team, outside, others] = [
+        with(owned.clone(), &json!({"organization_id": "o"})),
+        with(owned.clone(), &json!({"team_id": "t"})),
+        owned,
+        json!({"user_id": other.id, "organization_id": "o"}),
+    ];
+    let own = master.new_key(own).await;
+    let of_team = master.new_key(of_team).await;
+    let outside = master.new_key(outside).await;
+    let others = master.new_key(others).await;
+    let bound = async |key: &Value| {
+        let limits = key_record(&api, key).await.value.organization_member;
+        limits.and_then(|limits| limits.budget.as_ref().map(cents))
+    };
+    assert_eq!(bound(&own).await, None);
+
+    let add = json!({"organization_id": "o", "member": {"role": "internal_user", "user_id": person.id},
+        "max_budget_in_organization": 5});
+    let added = master.post("/organization/member_add", add).await;
+    assert_eq!(added.header("x-tollkeeper-warning"), None);
+    let added = added.ok();
+    assert_eq!(bound(&own).await, Some(500));
+    assert_eq!(bound(&of_team).await, Some(500));
+    assert_eq!((bound(&outside).await, bound(&others).await), (None, None));
+    let later = json!({"user_id": person.id, "team_id": "t"});
+    let later = master.new_key(later).await;
+    assert_eq!(bound(&later).await, Some(500));
+
+    let more =
+        json!({"organization_id": "o", "user_id": person.id, "max_budget_in_organization": 7});
+    master.patch("/organization/member_update", more).await.ok();
+    assert_eq!(bound(&of_team).await, Some(700));
+    let row = &added["updated_organization_memberships"][0]["budget_id"];
+    let windowed = json!({"budget_id": row, "max_budget": 8, "budget_duration": "1mo"});
+    master.post("/budget/update", windowed).await.ok();
+    let limits = key_record(&api, &own).await.value.organization_member;
+    assert!(matches!(
+        limits.unwrap().budget.unwrap().window,
+        BudgetWindow::Calendar(_)
+    ));
+    let gone = json!({"organization_id": "o", "user_id": person.id});
+    master
+        .delete("/organization/member_delete", gone)
+        .await
+        .ok();
+    assert_eq!((bound(&own).await, bound(&later).await), (None, None));
+}
+
+on_both!(
+    an_admin_of_an_organization_gives_no_member_more_than_it_has,
+    within_organization
+);
+async fn within_organization(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let admin = api.person("internal_user").await;
+    let organization = json!({"organization_id": "o", "organization_alias": "o", "max_budget": 50});
+    master.post("/organization/new", organization).await.ok();
+    let add = json!({"organization_id": "o", "member": {"role": "org_admin", "user_id": admin.id}});
+    master.post("/organization/member_add", add).await.ok();
+    let give = |budget: u64| {
+        json!({"organization_id": "o", "member": {"role": "internal_user", "user_id": format!("u{budget}")},
+            "max_budget_in_organization": budget})
+    };
+    let (status, refused) = admin
+        .client
+        .post("/organization/member_add", give(51))
+        .await
+        .refused();
+    assert_eq!(
+        (status, &refused["error"]["param"]),
+        (403, &json!("max_budget"))
+    );
+    let given = admin
+        .client
+        .post("/organization/member_add", give(50))
+        .await;
+    given.ok();
+    master.post("/organization/member_add", give(51)).await.ok();
+}
+
+on_both!(
+    a_members_temporary_increase_is_published_and_taken_back,
+    temporary_of_member
+);
+async fn temporary_of_member(database: Database) {
+    let start = 1_795_417_796_000_000;
+    let clock = Clock::manual(start);
+    let api = Api::configured(database, ONE_MODEL, clock.clone()).await;
+    let master = api.master();
+    let (admin, user) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let members =
+        json!([{"role": "admin", "user_id": admin.id}, {"role": "user", "user_id": user.id}]);
+    let team = json!({"team_id": "t", "members_with_roles": members, "max_budget": 5, "team_member_budget": 1});
+    master.post("/team/new", team).await.ok();
+    let member = RecordId::member(&TeamId::new("t"), &UserId::new(user.id.as_str()));
+    let max = async || cents(limits(&api, &member).await.budget.as_ref().unwrap());
+    let asked = |more: Value| with(json!({"team_id": "t", "user_id": user.id}), &more);
+    let raise = asked(json!({"temp_budget_increase": 2.5, "temp_budget_expiry": "2026-11-24"}));
+    let raised = master.post("/team/member_update", raise).await;
+    assert_eq!(raised.header("x-tollkeeper-unenforced-fields"), None);
+    let raised = raised.ok();
+    assert_eq!(raised["temp_budget_increase"], 2.5);
+    assert_eq!(max().await, 350);
+    let info = master.get("/team/info?team_id=t").await.ok();
+    let memberships = info["team_memberships"].as_array().unwrap().clone();
+    let shown = memberships
+        .into_iter()
+        .find(|of| of["user_id"] == user.id.as_str());
+    let row = shown.unwrap()["litellm_budget_table"].clone();
+    assert_eq!(
+        (
+            &row["max_budget"],
+            &row["temp_budget_increase"],
+            &row["temp_budget_expiry"]
+        ),
+        (&json!(1.0), &json!(2.5), &json!("2026-11-24T00:00:00Z")),
+        "{row}"
+    );
+    // The team's admin gives no more than the team has, increase included; one of the two fields alone means nothing.
+    let beyond = asked(json!({"temp_budget_increase": 4.5, "temp_budget_expiry": "2026-11-24"}));
+    let refused = admin.client.post("/team/member_update", beyond).await;
+    assert_eq!(refused.status, 403);
+    let alone = asked(json!({"temp_budget_increase": 1}));
+    assert_eq!(
+        master.post("/team/member_update", alone).await.refused(),
+        (
+            422,
+            json!({"detail": [{"type": "value_error", "loc": ["body"],
+                "msg": "Value error, temp_budget_increase and temp_budget_expiry must be set together"}]})
+        )
+    );
+    // Another change leaves it, and its end takes it back.
+    master
+        .post("/team/member_update", asked(json!({"rpm_limit": 9})))
+        .await
+        .ok();
+    assert_eq!(max().await, 350);
+    clock.set_us(start + 86_400_000_000);
+    refresh(&api.service.app().store, &WindowRules::default())
+        .await
+        .unwrap();
+    wait_until_published(&api).await;
+    assert_eq!(max().await, 100);
+
+    let again = asked(json!({"temp_budget_increase": 1, "temp_budget_expiry": "2026-12-24"}));
+    master.post("/team/member_update", again).await.ok();
+    assert_eq!(max().await, 200);
+    let cleared = asked(json!({"temp_budget_increase": null, "temp_budget_expiry": null}));
+    master.post("/team/member_update", cleared).await.ok();
+    assert_eq!(max().await, 100);
+}
+
+on_both!(
+    budgets_of_models_for_a_teams_members_bind_each_of_them,
+    models_of_members
+);
+async fn models_of_members(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let user = api.person("internal_user").await;
+    let models = json!({"gpt-4o": {"budget_limit": 0.25, "time_period": "1d"}});
+    let team = json!({"team_id": "t", "members_with_roles": [{"role": "user", "user_id": user.id}],
+        "team_member_model_max_budget": models});
+    let made = master.post("/team/new", team).await;
+    assert_eq!(made.header("x-tollkeeper-unenforced-fields"), None);
+    made.ok();
+    let member = RecordId::member(&TeamId::new("t"), &UserId::new(user.id.as_str()));
+    let of = async || {
+        let models = limits(&api, &member).await.models;
+        models
+            .get("gpt-4o")
+            .and_then(|of| of.budget.as_ref())
+            .map(cents)
+    };
+    assert_eq!(of().await, Some(25));
+    // Another change of the shared limits leaves them.
+    let update = json!({"team_id": "t", "team_member_budget": 3});
+    master.post("/team/update", update).await.ok();
+    assert_eq!(of().await, Some(25));
+    let info = master.get("/team/info?team_id=t").await.ok();
+    let shared = &info["team_info"]["team_member_budget_table"];
+    assert_eq!(shared["model_max_budget"], models, "{info}");
+    let cleared = json!({"team_id": "t", "team_member_model_max_budget": null});
+    master.post("/team/update", cleared).await.ok();
+    assert_eq!(of().await, None);
+    let wrong = json!({"team_id": "t", "team_member_model_max_budget": {"m": {"max_budget": -1}}});
+    let (status, refused) = master.post("/team/update", wrong).await.refused();
+    assert_eq!(
+        (status, &refused["detail"][0]["loc"]),
+        (
+            422,
+            &json!(["body", "team_member_model_max_budget", "m", "max_budget"])
+        )
+    );
+}

@@ -536,3 +536,63 @@ async fn editable(database: Database) {
         403
     );
 }
+
+on_both!(
+    permissions_are_added_to_named_teams_or_to_all,
+    permissions_bulk
+);
+async fn permissions_bulk(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (admin, _) = team(&api, "a").await;
+    for (id, permissions) in [("b", json!(["/key/update"])), ("c", json!([]))] {
+        let body = json!({"team_id": id, "team_member_permissions": permissions});
+        master.post("/team/new", body).await.ok();
+    }
+    let path = "/team/permissions_bulk_update";
+    let of = async |id: &str| {
+        let path = format!("/team/permissions_list?team_id={id}");
+        master.get(&path).await.ok()["team_member_permissions"].clone()
+    };
+    let some =
+        json!({"permissions": ["/key/update", "/key/delete"], "team_ids": ["a", "b"], "why": 1});
+    let done = master.post(path, some).await;
+    assert_eq!(done.header("x-tollkeeper-ignored-fields"), Some("why"));
+    assert_eq!(
+        done.ok(),
+        json!({"message": "Team permissions updated successfully", "teams_updated": 2,
+            "permissions_appended": ["/key/update", "/key/delete"]})
+    );
+    let both = json!(["/key/delete", "/key/update"]);
+    assert_eq!((of("a").await, of("b").await), (both.clone(), both.clone()));
+    assert_eq!(of("c").await, json!([]));
+    let all = json!({"permissions": ["/key/delete"], "apply_to_all_teams": true});
+    let done = master.post(path, all).await.ok();
+    assert_eq!(done["teams_updated"], 1, "the others have it already");
+    assert_eq!(of("c").await, json!(["/key/delete"]));
+    assert_eq!(of("a").await, both);
+
+    let refused = async |body: Value| master.post(path, body).await.refused();
+    let neither = json!({"error": "Must provide team_ids or set apply_to_all_teams=true"});
+    assert_eq!(
+        refused(json!({"permissions": ["/key/info"]})).await,
+        detail(400, neither)
+    );
+    let both = json!({"error": "Cannot set both apply_to_all_teams=true and team_ids"});
+    let asked =
+        json!({"permissions": ["/key/info"], "team_ids": ["a"], "apply_to_all_teams": true});
+    assert_eq!(refused(asked).await, detail(400, both));
+    let missing = json!({"error": "Team(s) not found: ['x', 'y']"});
+    let asked = json!({"permissions": ["/key/info"], "team_ids": ["y", "c", "x"]});
+    assert_eq!(refused(asked).await, detail(404, missing));
+    assert_eq!(of("c").await, json!(["/key/delete"]), "all or none");
+    let (status, wrong) = refused(json!({"permissions": ["/nope"], "team_ids": ["a"]})).await;
+    assert_eq!(
+        (status, &wrong["detail"][0]["loc"]),
+        (422, &json!(["body", "permissions", 0]))
+    );
+    let nothing = master.post(path, json!({"permissions": []})).await.ok();
+    assert_eq!(nothing["message"], "No permissions provided");
+    let asked = json!({"permissions": ["/key/info"], "team_ids": ["a"]});
+    assert_eq!(admin.client.post(path, asked).await.status, 401);
+}

@@ -32,6 +32,7 @@ impl ScopeText {
             ScopeKind::Team => team().to_owned(),
             ScopeKind::Member => format!("{}:{}", team(), user()),
             ScopeKind::Organization => organization().to_owned(),
+            ScopeKind::OrganizationMember => format!("{}:{}", organization(), user()),
             ScopeKind::EndUser | ScopeKind::Tag | ScopeKind::Model => scope.subject.clone(),
             ScopeKind::Proxy => "proxy".to_owned(),
         };
@@ -86,6 +87,13 @@ fn over_budget(state: &KeyState, scope: &Scope, subject: &str) -> (String, [&'st
             let team = state.key.team.as_ref().map_or(team, |id| id.as_str());
             (format!("{exceeded} User={user} in Team={team}"), COST)
         }
+        ScopeKind::OrganizationMember => {
+            let user = state.key.user.as_ref().map_or("", |id| id.as_str());
+            let organization = state.key.organization.as_ref();
+            let organization = organization.map_or("", |id| id.as_str());
+            let text = format!("{exceeded} User={user} in Organization={organization}");
+            (text, COST)
+        }
         ScopeKind::User | ScopeKind::EndUser => (
             format!("ExceededBudget: {name}={subject} over budget."),
             SPEND,
@@ -104,6 +112,7 @@ const fn name(kind: ScopeKind) -> &'static str {
         ScopeKind::Team => "Team",
         ScopeKind::Member => "TeamMember",
         ScopeKind::Organization => "Organization",
+        ScopeKind::OrganizationMember => "OrganizationMember",
         ScopeKind::EndUser => "End User",
         ScopeKind::Tag => "Tag",
         ScopeKind::Model => "Model",
@@ -120,6 +129,7 @@ pub(crate) const fn descriptor(scope: &Scope) -> &'static str {
         ScopeKind::Team if of_model => "model_per_team",
         ScopeKind::Member if of_model => "model_per_team_member",
         ScopeKind::Organization if of_model => "model_per_organization",
+        ScopeKind::OrganizationMember if of_model => "model_per_organization_member",
         ScopeKind::EndUser if of_model => "model_per_end_user",
         ScopeKind::Tag if of_model => "model_per_tag",
         ScopeKind::Key => "api_key",
@@ -127,6 +137,7 @@ pub(crate) const fn descriptor(scope: &Scope) -> &'static str {
         ScopeKind::Team => "team",
         ScopeKind::Member => "team_member",
         ScopeKind::Organization => "organization",
+        ScopeKind::OrganizationMember => "organization_member",
         ScopeKind::EndUser => "end_user",
         ScopeKind::Tag => "tag",
         ScopeKind::Model => "model",

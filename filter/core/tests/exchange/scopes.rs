@@ -1,7 +1,7 @@
 //! Everything besides the key that a request may be limited by: which of it binds, in which words it refuses, and that a refusal by one limit
 //! takes nothing from another.
 
-use contract::id::{CustomerId, OrganizationId};
+use contract::id::{CustomerId, OrganizationId, UserId};
 use contract::limits::{Limits, ModelLimits};
 use contract::records::{CustomerRecord, ModelRecord, OrganizationRecord, ProxySettings, Record};
 use contract::redis_key::RecordId;
@@ -185,6 +185,61 @@ fn an_organization_binds_the_keys_that_belong_to_it() {
     // An entry that does not lead to the organization is being repaired.
     world.key(KEY, |stored| *stored = key);
     assert_eq!(world.chat(HELLO).refusal(), (503, "not_ready".to_owned()));
+}
+
+/// Publishes a key of user `u1` in organization `o1`.
+fn in_organization(world: &mut World, secret: &str, limits: Limits) {
+    let (id, user_id) = (OrganizationId::new("o1"), UserId::new("u1"));
+    let mut key = key_record(secret);
+    key.organization = Some(id.clone());
+    key.user = Some(user_id.clone());
+    key.organization_member = Some(Box::new(limits)).filter(|limits| !limits.is_unlimited());
+    let organization = OrganizationRecord {
+        id: id.clone(),
+        alias: None,
+        models: Vec::new(),
+        limits: Limits::default(),
+    };
+    let owners = vec![
+        (RecordId::user(&user_id), Record::User(user("u1"))),
+        (
+            RecordId::organization(&id),
+            Record::Organization(organization),
+        ),
+    ];
+    world.publish(secret, key, owners);
+}
+
+#[test]
+fn keys_of_a_user_in_an_organization_share_what_the_membership_leaves_them() {
+    const OTHER: &str = "sk-another-key-of-the-same-user";
+    let mut world = World::new();
+    let call = |world: &mut World, secret: &str| {
+        let headers = headers("POST", "/v1/chat/completions", &[("api-key", secret)]);
+        world.send(&headers, HELLO.as_bytes())
+    };
+    in_organization(&mut world, KEY, rpm(1));
+    in_organization(&mut world, OTHER, rpm(1));
+    assert!(call(&mut world, KEY).resumed());
+    let scope = RecordId::organization_member(&OrganizationId::new("o1"), &UserId::new("u1"));
+    assert_eq!(in_flight(&world, &scope), 1);
+    let denied = call(&mut world, OTHER);
+    assert_eq!(denied.refusal().0, 429);
+    let message = denied.message();
+    assert!(
+        message.contains("Rate limit exceeded for organization_member: o1:u1."),
+        "{message}"
+    );
+    // The limit comes and goes with the key's record; requests are counted either way.
+    in_organization(&mut world, OTHER, budget("0"));
+    let message = call(&mut world, OTHER).message();
+    assert!(
+        message.starts_with("Budget has been exceeded! User=u1 in Organization=o1 Current cost: "),
+        "{message}"
+    );
+    in_organization(&mut world, OTHER, Limits::default());
+    assert!(call(&mut world, OTHER).resumed());
+    assert_eq!(in_flight(&world, &scope), 2);
 }
 
 #[test]

@@ -455,6 +455,7 @@ pub fn key_record(secret: &str) -> KeyRecord {
         tags: Vec::new(),
         master: false,
         limits: Limits::default(),
+        organization_member: None,
     }
 }
 
