@@ -181,6 +181,8 @@ fn responses(row: &Row) -> Value {
     let json = |of: &Of| json!({"application/json": {"schema": of.schema()}});
     let (status, content) = match &row.reply {
         Reply::Json(of) => (200, json(of)),
+        Reply::Created(of) => (201, json(of)),
+        Reply::Nothing => (204, Value::Null),
         Reply::Other(media) => (200, json!({*media: {"schema": {"type": "string"}}})),
         Reply::JsonOr(of, media) => {
             let mut content = json(of);

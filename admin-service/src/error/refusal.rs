@@ -170,6 +170,14 @@ pub enum Refusal {
     },
     /// Teams that are not there.
     TeamsMissing(Vec<String>),
+    /// `expires` of `/key/list` that is no filter.
+    BadExpiresFilter(String),
+    /// No group of this id.
+    AssignedGroupMissing(String),
+    /// A group of this name is there.
+    AssignedGroupExists(String),
+    /// A group for teams that are not there.
+    UnknownTeams(Vec<String>),
     /// A service account without team.
     ServiceAccountWithoutTeam,
     /// The role may not make keys without team.

@@ -21,7 +21,10 @@ pub use customers::{NEW_CUSTOMER, UPDATE_CUSTOMER};
 pub use keys::{
     BULK_UPDATE_KEYS, KEYS_ASKED, REGENERATE_KEY, RESET_SPEND, TEAM_KEY_FIELDS, TEAM_KEYS_UPDATE,
 };
-pub use models::{MODEL_ID, NEW_GROUP, NEW_MODEL, UPDATE_GROUP, UPDATE_MODEL};
+pub use models::{
+    CHANGE_ASSIGNED_GROUP, MODEL_ID, NEW_ASSIGNED_GROUP, NEW_GROUP, NEW_MODEL, UPDATE_GROUP,
+    UPDATE_MODEL,
+};
 pub use tags::{TAG, TAG_NAME, TAG_NAMES};
 
 /// Requests in a minute or at once: what a limit of the ledger can hold.

@@ -42,6 +42,10 @@ pub enum Sent {
 pub enum Reply {
     /// JSON.
     Json(Of),
+    /// JSON about what was made, by 201.
+    Created(Of),
+    /// Nothing, by 204.
+    Nothing,
     /// Anything else: its media type.
     Other(&'static str),
     /// JSON, or this media type where the request asks for it.
@@ -128,6 +132,18 @@ impl Draft {
     /// It answers a redirect.
     pub fn redirects(mut self) -> Row {
         self.0.reply = Reply::Redirect;
+        self.0
+    }
+
+    /// It answers JSON about what it made.
+    pub fn created(mut self, of: Of) -> Row {
+        self.0.reply = Reply::Created(of);
+        self.0
+    }
+
+    /// It answers nothing.
+    pub fn nothing(mut self) -> Row {
+        self.0.reply = Reply::Nothing;
         self.0
     }
 

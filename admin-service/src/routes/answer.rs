@@ -1,14 +1,16 @@
 //! An answer with what its caller should also know, in headers.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 /// A successful answer.
 #[derive(Debug)]
 pub struct Answer {
-    body: Value,
+    status: StatusCode,
+    /// None: no body at all.
+    body: Option<Value>,
     headers: HeaderMap,
 }
 
@@ -16,9 +18,26 @@ impl Answer {
     /// An answer with this body.
     pub fn new(body: Value) -> Self {
         Self {
-            body,
+            status: StatusCode::OK,
+            body: Some(body),
             headers: HeaderMap::new(),
         }
+    }
+
+    /// It was done, and there is nothing to say.
+    pub fn nothing() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Another status of success than 200.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Names the fields that nobody knows.
@@ -91,6 +110,9 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (self.headers, Json(self.body)).into_response()
+        match self.body {
+            Some(body) => (self.status, self.headers, Json(body)).into_response(),
+            None => (self.status, self.headers).into_response(),
+        }
     }
 }

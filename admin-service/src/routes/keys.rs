@@ -23,6 +23,7 @@ mod generate;
 mod grant;
 mod health;
 mod info;
+pub(super) mod lifetime;
 mod list;
 mod ownership;
 mod regenerate;

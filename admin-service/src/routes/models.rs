@@ -9,6 +9,7 @@ use crate::store::row::Object;
 use contract::records::ModelRecord;
 
 mod access;
+mod assigned_groups;
 mod fields;
 mod group_info;
 mod groups;
@@ -16,6 +17,10 @@ mod info;
 mod list;
 mod write;
 
+pub use assigned_groups::{
+    ASSIGNED_GROUP, ASSIGNED_GROUPS, all as groups_all, change as groups_change,
+    create as groups_create, info as groups_info, remove as groups_remove,
+};
 pub use group_info::{GROUP_INFO, GROUP_QUERY, group_info};
 pub use groups::{
     GROUP, GROUP_CHANGED, GROUP_DELETED, GROUPS, delete_group, group, list_groups, new_group,

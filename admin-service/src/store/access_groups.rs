@@ -11,6 +11,11 @@ use super::row::{self, Object, Statement};
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
+mod links;
+
+pub(super) use links::follow;
+pub use links::{Assigned, FIELD, Links, ids_of, links, models_with};
+
 /// A group's row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupRow {

@@ -8,7 +8,7 @@ use super::audit::{self, record};
 use super::outbox::{Kind, rev, signed, time_ordered_id};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
-use super::{StoreError, Tx, organization_members};
+use super::{StoreError, Tx, access_groups, organization_members};
 use crate::policy::{Authorized, Writes};
 
 mod aliases;
@@ -202,6 +202,13 @@ impl KeyRow {
     }
 }
 
+impl KeyRow {
+    /// What its list and its groups let it call; empty: all models.
+    pub fn callable(&self) -> Vec<String> {
+        access_groups::models_with(&self.models, &self.extra)
+    }
+}
+
 /// Writes a new key with its audit and outbox rows; its revision and times are set here.
 pub async fn insert<R: Writes>(
     tx: &mut Tx,
@@ -218,6 +225,7 @@ pub async fn insert<R: Writes>(
     row.bind(sqlx::query(statement))
         .execute(tx.connection())
         .await?;
+    access_groups::follow(tx, Kind::Key, &row.key_id, None, Some(&row.extra)).await?;
     let after = Some(snapshot::of(row));
     let change = audit::Change {
         action: "created",
@@ -280,6 +288,8 @@ pub async fn update<R: Writes>(
     row.bind(sqlx::query(statement))
         .execute(tx.connection())
         .await?;
+    let (was, is) = (Some(&before.extra), Some(&row.extra));
+    access_groups::follow(tx, Kind::Key, &row.key_id, was, is).await?;
     let change = audit::Change {
         action,
         table: audit::KEYS,
@@ -301,6 +311,7 @@ pub async fn delete<R: Writes>(
         .bind(row.key_id.clone())
         .execute(tx.connection())
         .await?;
+    access_groups::follow(tx, Kind::Key, &row.key_id, Some(&row.extra), None).await?;
     let now_us = tx.now_us();
     sqlx::query(
         "INSERT INTO deleted_keys (id, key_id, token, user_id, team_id, snapshot, deleted_at, deleted_by) \

@@ -379,7 +379,11 @@ impl PublishView<'_> {
         self.with_former(keys.collect::<Result<_, _>>()?).await
     }
 
-    fn read_key(&self, row: &AnyRow, organization_member: Option<Limits>) -> Result<Published, StoreError> {
+    fn read_key(
+        &self,
+        row: &AnyRow,
+        organization_member: Option<Limits>,
+    ) -> Result<Published, StoreError> {
         let key_id: String = row.try_get("key_id")?;
         let id = KeyId::new(key_id.as_str());
         let user = row
@@ -397,7 +401,7 @@ impl PublishView<'_> {
             alias: row.try_get("key_alias")?,
             blocked: rows::flag(row, "blocked")?,
             expires_ms: rows::time_ms(row, "expires")?,
-            models: rows::json(row, "models")?,
+            models: rows::models(row)?,
             aliases: rows::json(row, "aliases")?,
             allowed_routes: rows::json(row, "allowed_routes")?,
             user: user.clone(),
@@ -458,7 +462,7 @@ impl PublishView<'_> {
         let record = Record::Team(TeamRecord {
             alias: row.try_get("team_alias")?,
             blocked: rows::flag(row, "blocked")?,
-            models: rows::json(row, "models")?,
+            models: rows::models(row)?,
             aliases: rows::json(row, "model_aliases")?,
             tags: rows::tags(row)?,
             limits: rows::limits(row, self.store.clock().now_us(), self.rules)?,

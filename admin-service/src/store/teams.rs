@@ -7,11 +7,11 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, record};
-use super::keys;
 use super::outbox::{Kind, rev, signed, time_ordered_id};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, LimitColumns, Object, Statement};
 use super::{StoreError, Tx};
+use super::{access_groups, keys};
 use crate::policy::{Authorized, Writes};
 
 mod list;
@@ -196,6 +196,13 @@ pub async fn ids_after(
         .collect()
 }
 
+impl TeamRow {
+    /// What its list and its groups let its keys call; empty: all models.
+    pub fn callable(&self) -> Vec<String> {
+        access_groups::models_with(&self.models, &self.extra)
+    }
+}
+
 /// Reads a team and keeps others from changing it or its members until the transaction ends.
 pub async fn lock(tx: &mut Tx, team_id: &str) -> Result<Option<TeamRow>, StoreError> {
     sqlx::query("UPDATE teams SET rev = rev WHERE team_id = $1")
@@ -218,6 +225,7 @@ pub async fn insert<R: Writes>(
     row.bind(sqlx::query(statement))
         .execute(tx.connection())
         .await?;
+    access_groups::follow(tx, Kind::Team, &row.team_id, None, Some(&row.extra)).await?;
     let change = audit::Change {
         action: "created",
         table: audit::TEAMS,
@@ -260,6 +268,8 @@ pub async fn update_as<R: Writes>(
     row.bind(sqlx::query(statement))
         .execute(tx.connection())
         .await?;
+    let (was, is) = (Some(&before.extra), Some(&row.extra));
+    access_groups::follow(tx, Kind::Team, &row.team_id, was, is).await?;
     let change = audit::Change {
         action,
         table: audit::TEAMS,
@@ -285,6 +295,7 @@ pub async fn delete<R: Writes>(
         .bind(row.team_id.clone())
         .execute(tx.connection())
         .await?;
+    access_groups::follow(tx, Kind::Team, &row.team_id, Some(&row.extra), None).await?;
     let now_us = tx.now_us();
     sqlx::query(
         "INSERT INTO deleted_teams (id, team_id, organization_id, snapshot, deleted_at, deleted_by) \

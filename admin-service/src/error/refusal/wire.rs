@@ -307,6 +307,20 @@ impl Refusal {
                 NOT_FOUND,
                 format!("Team(s) not found: {}", python_list(&ids)),
             ),
+            Self::BadExpiresFilter(asked) => Wire::detail_error(
+                BAD,
+                format!("Invalid expires value '{asked}'. Must be one of: active, expired"),
+            ),
+            Self::AssignedGroupMissing(id) => {
+                Wire::detail(NOT_FOUND, format!("Access group '{id}' not found"))
+            }
+            Self::AssignedGroupExists(name) => Wire::detail(
+                StatusCode::CONFLICT,
+                format!("Access group '{name}' already exists"),
+            ),
+            Self::UnknownTeams(ids) => {
+                Wire::detail(BAD, format!("Unknown team ids: {}", ids.join(", ")))
+            }
             Self::ServiceAccountWithoutTeam => Wire::detail(
                 BAD,
                 "team_id is required for service account keys. Please specify `team_id` in the request body.",

@@ -3,12 +3,14 @@
 use crate::openapi::schema::{ANY, Of, list, map, one};
 use crate::policy::Action as A;
 use crate::request::{
-    MODEL_ID, NEW_GROUP, NEW_MODEL, TAG, TAG_NAME, TAG_NAMES, UPDATE_GROUP, UPDATE_MODEL,
+    CHANGE_ASSIGNED_GROUP, MODEL_ID, NEW_ASSIGNED_GROUP, NEW_GROUP, NEW_MODEL, TAG, TAG_NAME,
+    TAG_NAMES, UPDATE_GROUP, UPDATE_MODEL,
 };
 use crate::router::row::{Row, delete, get, patch, post, put};
 use crate::routes::{cache, models, tags};
 
 static A_TAG: Of = one(&tags::TAG);
+static A_GROUP: Of = one(&models::ASSIGNED_GROUP);
 
 #[rustfmt::skip]
 pub(super) fn rows() -> Vec<Row> {
@@ -30,6 +32,11 @@ pub(super) fn rows() -> Vec<Row> {
         get(   A::AccessGroupInfo,   "/access_group/{access_group}/info",    "get_access_group_info", models::group).also(&[404]).json(one(&models::GROUP)),
         put(   A::AccessGroupUpdate, "/access_group/{access_group}/update",  "update_access_group", models::update_group).body(UPDATE_GROUP).also(&[404]).json(one(&models::GROUP_CHANGED)),
         delete(A::AccessGroupDelete, "/access_group/{access_group}/delete",  "delete_access_group", models::delete_group).also(&[404]).json(one(&models::GROUP_DELETED)),
+        post(  A::AccessGroupNew,    "/v1/access_group",                     "create_access_group", models::groups_create).body(NEW_ASSIGNED_GROUP).also(&[409]).created(A_GROUP),
+        get(   A::AccessGroupInfo,   "/v1/access_group",                     "list_access_groups",  models::groups_all).json(models::ASSIGNED_GROUPS),
+        get(   A::AccessGroupInfo,   "/v1/access_group/{access_group_id}",   "get_access_group",    models::groups_info).also(&[404]).json(A_GROUP),
+        put(   A::AccessGroupUpdate, "/v1/access_group/{access_group_id}",   "update_access_group", models::groups_change).body(CHANGE_ASSIGNED_GROUP).also(&[404, 409]).json(A_GROUP),
+        delete(A::AccessGroupDelete, "/v1/access_group/{access_group_id}",   "delete_access_group", models::groups_remove).also(&[404]).nothing(),
         post(  A::TagNew,      "/tag/new",                  "new_tag",           tags::new).body(TAG).json(one(&tags::WRITTEN)),
         post(  A::TagUpdate,   "/tag/update",               "update_tag",        tags::update).body(TAG).also(&[404]).json(one(&tags::WRITTEN)),
         post(  A::TagInfo,     "/tag/info",                 "info_tag",          tags::info).body(TAG_NAMES).also(&[404]).json(map(&A_TAG)),

@@ -6,7 +6,7 @@
 use contract::money::NanoUsd;
 
 use super::generate::{budget_of, free_alias};
-use super::{apply, bounds, fields, grant, ownership};
+use super::{apply, bounds, fields, grant, lifetime, ownership};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, Writes};
@@ -104,6 +104,10 @@ impl Asked {
                 }
             }
             stays_within(tx, &settings, by, before, &mut key).await?;
+            if key.expires != before.expires {
+                let asked = self.body.get("duration").and_then(|asked| asked.as_str());
+                lifetime::hold(tx.connection(), &by.caller, &key, asked, now_us).await?;
+            }
         }
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;
         if most != grant::most_budget(tx.connection(), before, now_us).await? {

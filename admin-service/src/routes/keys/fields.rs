@@ -36,7 +36,6 @@ pub(super) const IN_METADATA: &[&str] = &[
 
 /// Fields that would bind a caller but are only kept: an answer names those that were sent.
 pub(in crate::routes) const UNENFORCED: &[&str] = &[
-    "access_group_ids",
     "allowed_passthrough_routes",
     "allowed_vector_store_indexes",
     "budget_fallbacks",
@@ -52,7 +51,6 @@ pub(in crate::routes) const UNENFORCED: &[&str] = &[
     "throttle_on_budget_exceeded",
     "tpd_limit",
     "tpm_limit_type",
-    "team_member_key_duration",
 ];
 
 /// `auto_rotate` of a key that nobody gave an interval: it is never due.

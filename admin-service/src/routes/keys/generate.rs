@@ -7,7 +7,7 @@ use contract::virtual_key::{KeyHash, VirtualKey};
 use serde_json::{Value, json};
 
 use super::ownership::Permission;
-use super::{PUBLISH_WAIT, apply, bounds, fields, grant, ownership, shape, who_may};
+use super::{PUBLISH_WAIT, apply, bounds, fields, grant, lifetime, ownership, shape, who_may};
 use crate::app::App;
 use crate::caller::MASTER_USER;
 use crate::error::{ApiError, Refusal};
@@ -85,6 +85,7 @@ async fn make<R: Writes>(
     let ignored = std::mem::take(&mut body.ignored);
     bounds::fill_defaults(&mut body, &app.settings().key_defaults);
     fields::lift_temporary(&mut body)?;
+    let ends = body.has("duration");
     bounds::hold(&mut body, &app.settings().key_bounds, true)?;
     who_may::check(app, by, &body)?;
     let unenforced = fields::unenforced(&body);
@@ -110,11 +111,13 @@ async fn make<R: Writes>(
         by,
         way,
         key,
+        duration: ends.then(|| duration.as_str().unwrap_or_default().to_owned()),
         soft_budget,
         notify,
     };
     let done = app.store.write(&change).await?;
-    let (key, budget) = &done.value;
+    let (key, budget, of_team) = &done.value;
+    let duration = of_team.clone().map_or(duration, Value::String);
     let published = app.store.wait_published(&done.outbox, PUBLISH_WAIT).await;
     let settings = app.settings();
     let (now_us, rules) = (app.store.clock().now_us(), &settings.windows);
@@ -171,12 +174,15 @@ struct Generate<'a, R> {
     by: &'a Authorized<R>,
     way: &'a Way,
     key: KeyRow,
+    /// As the request says it.
+    duration: Option<String>,
     soft_budget: Patch<NanoUsd>,
     notify: bool,
 }
 
 impl<R: Writes> Change for Generate<'_, R> {
-    type Answer = (KeyRow, Option<BudgetRow>);
+    /// The key, its budget row, and the duration that its team gave it.
+    type Answer = (KeyRow, Option<BudgetRow>, Option<String>);
     type Error = ApiError;
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
@@ -193,6 +199,17 @@ impl<R: Writes> Change for Generate<'_, R> {
             ownership::may_organize(tx.connection(), &self.by.caller, &key, None).await?;
             grant::within_own(tx.connection(), &key, now_us).await?;
         }
+        let connection = tx.connection();
+        let of_team = match &self.duration {
+            None => lifetime::fill(connection, &mut key, now_us).await?,
+            Some(asked) => {
+                if !self.by.is_admin() {
+                    let caller = &self.by.caller;
+                    lifetime::hold(connection, caller, &key, Some(asked), now_us).await?;
+                }
+                None
+            }
+        };
         let most = grant::most_budget(tx.connection(), &key, now_us).await?;
         bounds::hold_budget(most, &self.app.settings().key_bounds)?;
         let budget = budget_of(tx, self.by, &mut key, self.soft_budget.clone()).await?;
@@ -210,7 +227,7 @@ impl<R: Writes> Change for Generate<'_, R> {
                 "created_by": key.created_by});
             mail_events::add(tx, MailKind::KeyCreated, &key.key_id, &payload).await?;
         }
-        Ok((key, budget))
+        Ok((key, budget, of_team))
     }
 }
 

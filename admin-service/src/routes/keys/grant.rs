@@ -74,7 +74,7 @@ pub(super) async fn within_own(
         (Some(id), _) => {
             let team = teams::find(connection, id).await?;
             let team = team.ok_or_else(|| missing("team_id", id))?;
-            (team.models, team.limits)
+            (team.callable(), team.limits)
         }
         (None, Some(id)) => {
             let user = users::find(connection, users::Which::Id(id)).await?;
@@ -83,7 +83,7 @@ pub(super) async fn within_own(
         }
         (None, None) => return Err(missing("user_id", "None")),
     };
-    models_within(&key.models, &models, key.team_id.is_some())?;
+    models_within(&key.callable(), &models, key.team_id.is_some())?;
     limits_within(&most(connection, key, now_us).await?, &limits)
 }
 
@@ -115,12 +115,12 @@ pub(super) async fn within_caller(
         .into());
     }
     let all_of_team = own.models.iter().any(|model| model == "all-team-models");
-    if before.is_none_or(|before| before.models != key.models) {
+    if before.is_none_or(|before| before.callable() != key.callable()) {
         if key.models.is_empty() {
-            key.models.clone_from(&own.models);
+            key.models = own.callable();
         } else if !all_of_team {
             // Whoever has the team's models makes keys of this team only, and those are held to the team's.
-            models_within(&key.models, &own.models, false)?;
+            models_within(&key.callable(), &own.callable(), false)?;
         }
     }
     if before.is_none_or(|before| before.allowed_routes != key.allowed_routes) {
@@ -178,7 +178,7 @@ pub(super) async fn value_within_caller(
     }
     // Both are in the same team where the caller's key says "the models of its team".
     if !own.models.iter().any(|model| model == "all-team-models") {
-        models_within(&key.models, &own.models, false)?;
+        models_within(&key.callable(), &own.callable(), false)?;
     }
     if key.allowed_routes.is_empty() && !own.allowed_routes.is_empty() {
         return open("allowed_routes", own.allowed_routes.join(", "));

@@ -48,6 +48,7 @@ pub const LIST_QUERY: &[Param] = &[
     Param::text("organization_id"),
     Param::text("agent_id"),
     Param::text("project_id"),
+    Param::text("access_group_id"),
     Param::text("key_hash"),
     Param::text("key_alias"),
     Param::text("search"),
@@ -55,6 +56,7 @@ pub const LIST_QUERY: &[Param] = &[
     Param::text("sort_by"),
     Param::text("sort_order"),
     Param::text("status"),
+    Param::text("expires"),
     Param::flag("return_full_object"),
     Param::flag("include_team_keys"),
     Param::flag("include_created_by_keys"),
@@ -78,6 +80,7 @@ pub async fn list(
             .into_iter()
             .filter_map(|field| Some((field, query.text(field)?)))
             .collect(),
+        access_group_id: query.text("access_group_id"),
         token: query.text("key_hash").map(|named| token_of(&named)),
         key_alias: query.text("key_alias"),
         search: query.text("search"),
@@ -90,6 +93,7 @@ pub async fn list(
     let with_created = query.flag("include_created_by_keys");
     let with_users = query.texts("expand").iter().any(|what| what == "user");
     let (status, sort) = (query.text("status"), query.text("sort_by"));
+    let expires = query.text("expires");
     query.finish()?;
     what.status = match status.as_deref() {
         None => None,
@@ -98,6 +102,12 @@ pub async fn list(
         Some("revoked") => Some(Status::Revoked),
         Some("deleted") => Some(Status::Deleted),
         Some(_) => return Err(Refusal::BadKeyStatus.into()),
+    };
+    what.expired = match expires.as_deref() {
+        None => None,
+        Some("expired") => Some(true),
+        Some("active") => Some(false),
+        Some(other) => return Err(Refusal::BadExpiresFilter(other.to_owned()).into()),
     };
     what.sort = match sort.as_deref() {
         None => Sort::default(),

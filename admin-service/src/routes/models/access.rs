@@ -35,9 +35,9 @@ impl Lists {
                     Some(id) => teams::find(connection, id).await?,
                     None => None,
                 };
-                let of_team = team.map(|team| team.models).unwrap_or_default();
+                let of_team = team.map(|team| team.callable()).unwrap_or_default();
                 lists.push(List {
-                    models: key.models,
+                    models: key.callable(),
                     of_team: of_team.clone(),
                 });
                 lists.push(List {

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
+use super::assigned_groups::take_from_all;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Of, Record, TEXT, TEXT_OR_NULL, TEXTS, WHOLE, list, one};
@@ -234,6 +235,7 @@ impl Change for Delete<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<GroupRow, ApiError> {
         let found = access_groups::lock(tx, Which::Name(self.name)).await?;
         let group = found.ok_or_else(|| Refusal::GroupMissing(self.name.to_owned()))?;
+        take_from_all(tx, self.by, &group.access_group_id).await?;
         access_groups::delete(tx, self.by, &group).await?;
         Ok(group)
     }

@@ -3,11 +3,11 @@
 use contract::money::NanoUsd;
 use serde_json::Value;
 
-use crate::domain::budget_window::WindowRules;
+use crate::domain::budget_window::{WindowRules, duration_us};
 use crate::domain::further_limits::{FurtherLimits, MEMBER_MODEL_BUDGETS};
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusal};
 use crate::request::{Body, Patch};
-use crate::routes::keys;
+use crate::routes::keys::{self, lifetime};
 use crate::store::row::Object;
 use crate::store::teams::TeamRow;
 
@@ -64,6 +64,11 @@ pub(in crate::routes) fn apply(
     keys::all_texts("model_aliases", &team.model_aliases)?;
     body.texts("team_member_permissions")
         .apply_or(&mut team.team_member_permissions, Vec::new());
+    if let Some(Value::String(text)) = body.get(lifetime::FIELD)
+        && duration_us(text).is_none()
+    {
+        return Err(Refusal::BadDuration.into());
+    }
     let shared = team.metadata.get(SHARED_BUDGET).cloned();
     body.object("metadata")
         .apply_or(&mut team.metadata, Object::new());

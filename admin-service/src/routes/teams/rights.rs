@@ -108,7 +108,7 @@ pub(in crate::routes) async fn must_administer<R>(
 }
 
 /// What is new about a team is within its organization, and whoever is no proxy admin administers the organization that they put it in.
-pub(super) async fn within_organization<R>(
+pub(in crate::routes) async fn within_organization<R>(
     connection: &mut AnyConnection,
     by: &Authorized<R>,
     before: Option<&TeamRow>,
@@ -134,8 +134,8 @@ pub(super) async fn within_organization<R>(
     let budget = budgets::find(connection, &organization.budget_id).await?;
     let most = budget.map(|row| row.limits).unwrap_or_default();
     let was = before.filter(|_| !moved);
-    if was.is_none_or(|before| before.models != team.models) {
-        keys::models_within(&team.models, &organization.models, false).map_err(beyond)?;
+    if was.is_none_or(|before| before.callable() != team.callable()) {
+        keys::models_within(&team.callable(), &organization.models, false).map_err(beyond)?;
     }
     let asked = keys::changed(team.limits.clone(), was.map(|before| before.limits.clone()));
     limits_within(&asked, &most)

@@ -23,6 +23,8 @@ pub struct ListKeys {
     pub organization_id: Option<String>,
     /// Keys that keep this text in this field: LiteLLM's `agent_id` and `project_id`.
     pub kept: Vec<(&'static str, String)>,
+    /// Keys that have this group of models.
+    pub access_group_id: Option<String>,
     /// The key with this hash.
     pub token: Option<String>,
     /// Keys with this alias.
@@ -33,6 +35,8 @@ pub struct ListKeys {
     pub substring: bool,
     /// Keys of this status.
     pub status: Option<Status>,
+    /// Keys whose time is over, or is not.
+    pub expired: Option<bool>,
     /// The order.
     pub sort: Sort,
     /// Whether the order is descending.
@@ -164,6 +168,12 @@ impl ListKeys {
             let place = all.text(kept.trim_start_matches('{').trim_end_matches('}'));
             all.add(format!("REPLACE(extra, {place}, '') <> extra"));
         }
+        if let Some(group) = &self.access_group_id {
+            let place = all.text(group);
+            all.add(format!(
+                "key_id IN (SELECT object_id FROM access_group_links WHERE kind = 'key' AND access_group_id = {place})"
+            ));
+        }
         if let Some(token) = &self.token {
             let part = all.like("token", token, false);
             all.add(part);
@@ -193,6 +203,14 @@ impl ListKeys {
                 all.add(format!("expires <= {place}"));
             }
             Some(Status::Revoked) => all.add("blocked = 1".to_owned()),
+        }
+        if let Some(expired) = self.expired {
+            let place = all.bind(Bound::Number(signed(now_us)));
+            all.add(if expired {
+                format!("expires <= {place}")
+            } else {
+                format!("(expires IS NULL OR expires > {place})")
+            });
         }
         all
     }

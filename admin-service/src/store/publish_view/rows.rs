@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::domain::budget_window::{BudgetDuration, WindowRules};
 use crate::domain::further_limits::{FurtherLimits, MODEL_BUDGETS};
+use crate::store::access_groups::models_with;
 use crate::store::budgets::Temporary;
 use crate::store::outbox::unsigned;
 use crate::store::row::Object;
@@ -106,6 +107,12 @@ pub(in crate::store) fn further(row: &AnyRow) -> Result<FurtherLimits, StoreErro
     let mut shared = Object::new();
     shared.insert(MODEL_BUDGETS.to_owned(), models);
     Ok(further.or(read(&[&shared])?))
+}
+
+/// What a row's list of models and its groups let call.
+pub(super) fn models(row: &AnyRow) -> Result<Vec<String>, StoreError> {
+    let models: Vec<String> = json(row, "models")?;
+    Ok(models_with(&models, &json(row, "extra")?))
 }
 
 /// The tags that a row's metadata puts on every request.

@@ -354,3 +354,53 @@ async fn team_bulk_update(database: Database) {
         json!({"team_id": "nope", "all_keys_in_team": true, "update_fields": {"rpm_limit": 1}});
     assert_eq!(master.post(path, missing).await.status, 404);
 }
+
+on_both!(
+    a_members_key_lives_as_long_as_the_team_says_at_most,
+    member_key_duration
+);
+async fn member_key_duration(database: Database) {
+    let api = Api::start(database).await;
+    let master = api.master();
+    let (admin, member) = (
+        api.person("internal_user").await,
+        api.person("internal_user").await,
+    );
+    let members =
+        json!([{"role": "admin", "user_id": admin.id}, {"role": "user", "user_id": member.id}]);
+    let team = json!({"team_id": "t", "members_with_roles": members, "team_member_key_duration": "7d",
+        "team_member_permissions": ["/key/generate", "/key/update", "/key/service-account/generate"]});
+    let made = master.post("/team/new", team).await;
+    assert_eq!(made.header("x-tollkeeper-unenforced-fields"), None);
+    made.ok();
+    let wrong = json!({"team_id": "t", "team_member_key_duration": "soon"});
+    assert_eq!(master.post("/team/update", wrong).await.status, 400);
+
+    let ask = json!({"team_id": "t"});
+    let key = member.client.new_key(ask.clone()).await;
+    assert_eq!(key["duration"], "7d");
+    assert_ne!(key["expires"], Value::Null);
+    let shorter = json!({"team_id": "t", "duration": "1d"});
+    assert_eq!(member.client.new_key(shorter).await["duration"], "1d");
+    for longer in ["8d", "-1"] {
+        let ask = json!({"team_id": "t", "duration": longer});
+        let (status, refused) = member.client.post("/key/generate", ask).await.refused();
+        let message = text(&refused["error"], "message");
+        assert_eq!(status, 400);
+        assert!(message.contains("duration is over max limit"), "{message}");
+        let update = json!({"key": key["key"], "duration": longer});
+        assert_eq!(member.client.post("/key/update", update).await.status, 400);
+    }
+    // Who administers the team decides otherwise; a key of nobody is no member's.
+    let longer = json!({"team_id": "t", "user_id": admin.id, "duration": "30d"});
+    admin.client.new_key(longer.clone()).await;
+    master.new_key(longer).await;
+    let account = member
+        .client
+        .post("/key/service-account/generate", ask.clone())
+        .await;
+    assert_eq!(account.ok()["expires"], Value::Null);
+    let none = json!({"team_id": "t", "team_member_key_duration": null});
+    master.post("/team/update", none).await.ok();
+    assert_eq!(member.client.new_key(ask).await["expires"], Value::Null);
+}

@@ -122,6 +122,14 @@ async fn status(database: Database) {
         assert_eq!(listed["keys"], expected, "{status}");
         assert_eq!(listed["total_count"], 1);
     }
+    for (expires, expected) in [
+        ("active", json!([keys[2], keys[0]])),
+        ("expired", json!([keys[1]])),
+    ] {
+        let listed = master.get(&format!("/key/list?expires={expires}")).await;
+        assert_eq!(listed.ok()["keys"], expected, "{expires}");
+    }
+    assert_eq!(master.get("/key/list?expires=soon").await.status, 400);
 }
 
 on_both!(somebody_who_is_no_admin_sees_their_own_keys, own);

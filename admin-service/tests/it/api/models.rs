@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tollkeeper_admin::clock::Clock;
 
 use super::clients::{Api, Client, assert_has, detail, error, text};
+use super::publication::key_record;
 use super::tags::settings;
 use crate::on_both;
 use crate::support::database::Database;
@@ -370,4 +371,132 @@ async fn cache(database: Database) {
             "There is no cache in the gateway: every answer comes from its provider."
         )
     );
+}
+
+on_both!(
+    a_group_is_assigned_to_keys_and_teams_and_lets_them_call_its_models,
+    assigned_groups
+);
+async fn assigned_groups(database: Database) {
+    let api = Api::configured(database, TWO_MODELS, Clock::System).await;
+    let master = api.master();
+    let team = json!({"team_id": "t", "models": ["gpt-4o"]});
+    master.post("/team/new", team).await.ok();
+    let key = master
+        .new_key(json!({"models": ["gpt-4o"], "key_alias": "one"}))
+        .await;
+    let (token, path) = (text(&key, "token"), "/v1/access_group");
+    let body = json!({"access_group_name": "minis", "access_model_names": ["fake"], "assigned_team_ids": ["t"],
+        "assigned_key_ids": [token, "sk-nobody"], "access_agent_ids": ["a1"], "why": 1});
+    let made = master.post(path, body.clone()).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(made.header("x-tollkeeper-ignored-fields"), Some("why"));
+    assert_eq!(
+        made.header("x-tollkeeper-unenforced-fields"),
+        Some("access_agent_ids")
+    );
+    let made = made.body;
+    assert_has(
+        &made,
+        &json!({"access_group_id": "*", "access_group_name": "minis", "description": null,
+            "access_model_names": ["fake"], "access_mcp_server_ids": [], "access_agent_ids": ["a1"],
+            "assigned_team_ids": ["t"], "assigned_key_ids": [token], "created_by": "default_user_id",
+            "assigned_teams": [{"id": "t", "name": null}], "assigned_keys": [{"id": token, "name": "one"}]}),
+    );
+    let id = text(&made, "access_group_id");
+    let one = format!("{path}/{id}");
+    assert_eq!(master.get(&one).await.ok(), made);
+    assert_eq!(master.get(path).await.ok(), json!([made]));
+    let twice = json!("Access group 'minis' already exists");
+    assert_eq!(master.post(path, body).await.refused(), detail(409, twice));
+
+    // Key and team show it, what is published lets them call it, and the list of their models has it.
+    let info = async || {
+        let info = master.get(&format!("/key/info?key={token}")).await.ok();
+        info["info"]["access_group_ids"].clone()
+    };
+    assert_eq!(info().await, json!([id]));
+    let models = async || key_record(&api, &key).await.value.models;
+    assert_eq!(models().await, ["gpt-4o", id]);
+    let filtered = format!("/key/list?access_group_id={id}");
+    assert_eq!(master.get(&filtered).await.ok()["keys"], json!([token]));
+    let own = api.client(Some(text(&key, "key")));
+    assert!(ids(&own, "").await.contains(&"fake".to_owned()));
+
+    // A list that is sent replaces who has it, one that is not leaves it.
+    let change = json!({"access_group_name": "small", "assigned_team_ids": null});
+    let changed = master
+        .call(Method::PUT, &one, Some(&change.to_string()))
+        .await
+        .ok();
+    assert_has(
+        &changed,
+        &json!({"access_group_name": "small", "access_model_names": ["fake"], "assigned_team_ids": [],
+            "assigned_key_ids": [token]}),
+    );
+    let team = master.get("/team/info?team_id=t").await.ok();
+    assert_eq!(team["team_info"]["access_group_ids"], json!([]));
+    // From the key's side it is the same.
+    let clear = json!({"key": token, "access_group_ids": null});
+    master.post("/key/update", clear).await.ok();
+    assert_eq!(master.get(&one).await.ok()["assigned_key_ids"], json!([]));
+    assert_eq!(models().await, ["gpt-4o"]);
+    let again = json!({"key": token, "access_group_ids": [id]});
+    let again = master.post("/key/update", again).await;
+    assert_eq!(again.header("x-tollkeeper-unenforced-fields"), None);
+    again.ok();
+    assert_eq!(models().await, ["gpt-4o", id]);
+
+    let gone = master.call(Method::DELETE, &one, None).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(models().await, ["gpt-4o"]);
+    assert_eq!(info().await, json!([]));
+    let missing = json!(format!("Access group '{id}' not found"));
+    for method in [Method::GET, Method::DELETE] {
+        let refused = master.call(method, &one, None).await.refused();
+        assert_eq!(refused, detail(404, missing.clone()));
+    }
+    let nowhere = json!({"access_group_name": "x", "assigned_team_ids": ["no", "nope"]});
+    assert_eq!(
+        master.post(path, nowhere).await.refused(),
+        detail(400, json!("Unknown team ids: no, nope"))
+    );
+    assert_eq!(
+        master.get(path).await.ok(),
+        json!([]),
+        "nothing of it is left"
+    );
+    let viewer = api.person("proxy_admin_viewer").await.client;
+    viewer.get(path).await.ok();
+    let user = api.person("internal_user").await.client;
+    assert_eq!(user.get(path).await.status, 401);
+    for (client, status) in [(&viewer, 403), (&user, 401)] {
+        let body = json!({"access_group_name": "mine"});
+        assert_eq!(client.post(path, body).await.status, status);
+    }
+}
+
+on_both!(
+    a_key_gives_no_key_groups_of_models_that_it_lacks,
+    groups_within
+);
+async fn groups_within(database: Database) {
+    let api = Api::configured(database, TWO_MODELS, Clock::System).await;
+    let master = api.master();
+    let person = api.person("internal_user").await;
+    let group = json!({"access_group_name": "minis", "access_model_names": ["fake"]});
+    let group = master.post("/v1/access_group", group).await.body;
+    let id = &group["access_group_id"];
+    let own = json!({"user_id": person.id, "models": ["gpt-4o"]});
+    let own = master.new_key(own).await;
+    let client = api.client(Some(text(&own, "key")));
+    let ask = json!({"models": ["gpt-4o"], "access_group_ids": [id]});
+    let (status, refused) = client.post("/key/generate", ask.clone()).await.refused();
+    assert_eq!(
+        (status, &refused["error"]["param"]),
+        (403, &json!("models"))
+    );
+    let given = json!({"key": own["key"], "access_group_ids": [id]});
+    master.post("/key/update", given).await.ok();
+    client.post("/key/generate", ask).await.ok();
 }
