@@ -110,13 +110,7 @@ fn what_travelled_with_a_call_that_failed_is_sent_again_and_counts_once() {
             run(&mut world, &effects);
         }
         let (call, _) = next.call();
-        world.step(
-            &mut next,
-            Event::Redis {
-                call,
-                outcome: Err(failure),
-            },
-        );
+        world.fail(&mut next, call, failure);
         world.tick();
         world.now += 1_000;
         world.tick();

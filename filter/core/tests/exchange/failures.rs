@@ -33,28 +33,8 @@ fn warm(config: Config) -> World {
 
 /// A warm request that waits for its admission.
 fn asking(world: &mut World) -> (Client, CallId, Vec<u8>) {
-    let mut client = Client::new();
-    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &headers,
-            end: false,
-            peer: None,
-        },
-    );
-    let effects = world.step(
-        &mut client,
-        Event::RequestBody {
-            chunk: HELLO.as_bytes(),
-            end: true,
-        },
-    );
-    let asked = effects.into_iter().find_map(|effect| match effect {
-        Effect::CallRedis { call, commands, .. } => Some((call, commands)),
-        _ => None,
-    });
-    let (call, commands) = asked.expect("an admission call");
+    let client = world.start(HELLO);
+    let (call, commands, _) = client.asked();
     (client, call, commands)
 }
 
@@ -67,61 +47,20 @@ fn a_call_that_fails_while_looking_up_is_503_and_never_401() {
     for failure in FAILURES {
         for answered in 0..3 {
             let mut world = World::with_limits(rpm(100));
-            let mut client = Client::new();
-            let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-            world.step(
-                &mut client,
-                Event::RequestHeaders {
-                    headers: &headers,
-                    end: false,
-                    peer: None,
-                },
-            );
-            world.step(
-                &mut client,
-                Event::RequestBody {
-                    chunk: HELLO.as_bytes(),
-                    end: true,
-                },
-            );
+            let mut client = world.start(HELLO);
             for _ in 0..answered {
-                let (call, commands, replies) = last_call(&client);
+                let (call, commands, replies) = client.asked();
                 let answer = world.redis.run(world.redis_now(), &commands, replies);
-                world.step(
-                    &mut client,
-                    Event::Redis {
-                        call,
-                        outcome: Ok(&answer),
-                    },
-                );
+                world.bring(&mut client, call, &answer);
             }
-            let (call, _, _) = last_call(&client);
-            world.step(
-                &mut client,
-                Event::Redis {
-                    call,
-                    outcome: Err(failure),
-                },
-            );
+            let (call, _, _) = client.asked();
+            world.fail(&mut client, call, failure);
             assert_eq!(client.refusal(), (503, "store_failed".to_owned()));
             let (_, headers, body) = client.reply().unwrap();
             assert_eq!(headers["retry-after"], "1");
             assert_eq!(body["error"]["type"], "limiter_unavailable");
         }
     }
-}
-
-fn last_call(client: &Client) -> (CallId, Vec<u8>, usize) {
-    let last = client.effects.iter().rev().find_map(|effect| match effect {
-        Effect::CallRedis {
-            call,
-            commands,
-            replies,
-            ..
-        } => Some((*call, commands.clone(), *replies)),
-        _ => None,
-    });
-    last.unwrap()
 }
 
 #[test]
@@ -144,43 +83,15 @@ fn garbage_in_place_of_any_answer_is_503() {
                 .into_iter()
                 .map(contract::script::Script::sha)
                 .collect();
-            let mut client = Client::new();
-            let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-            world.step(
-                &mut client,
-                Event::RequestHeaders {
-                    headers: &headers,
-                    end: false,
-                    peer: None,
-                },
-            );
-            world.step(
-                &mut client,
-                Event::RequestBody {
-                    chunk: HELLO.as_bytes(),
-                    end: true,
-                },
-            );
+            let mut client = world.start(HELLO);
             for _ in 0..answered {
-                let (call, commands, replies) = last_call(&client);
+                let (call, commands, replies) = client.asked();
                 let answer = world.redis.run(world.redis_now(), &commands, replies);
-                world.step(
-                    &mut client,
-                    Event::Redis {
-                        call,
-                        outcome: Ok(&answer),
-                    },
-                );
+                world.bring(&mut client, call, &answer);
             }
-            let (call, _, replies) = last_call(&client);
+            let (call, _, replies) = client.asked();
             let answer = vec![reply.clone(); replies];
-            world.step(
-                &mut client,
-                Event::Redis {
-                    call,
-                    outcome: Ok(&answer),
-                },
-            );
+            world.bring(&mut client, call, &answer);
             assert_eq!(client.refusal().0, 503, "{reply:?} after {answered}");
             assert!(client.exchange.is_over());
         }
@@ -199,13 +110,7 @@ fn an_admission_whose_answer_is_lost_is_released() {
         // It ran; only the answer is lost.
         world.redis.run(world.redis_now(), &commands, 1);
         assert_eq!(in_flight(&world), 1);
-        world.step(
-            &mut client,
-            Event::Redis {
-                call,
-                outcome: Err(failure),
-            },
-        );
+        world.fail(&mut client, call, failure);
         assert_eq!(client.refusal(), (503, "store_failed".to_owned()));
         world.tick();
         assert_eq!(in_flight(&world), 0);
@@ -217,13 +122,7 @@ fn an_admission_whose_answer_is_lost_is_released() {
 fn a_release_that_overtakes_its_admission_keeps_it_from_admitting() {
     let mut world = warm(Config::default());
     let (mut client, call, commands) = asking(&mut world);
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Err(StoreFailure::Timeout),
-        },
-    );
+    world.fail(&mut client, call, StoreFailure::Timeout);
     world.tick();
     world.redis.run(world.redis_now(), &commands, 1);
     assert_eq!(in_flight(&world), 0);
@@ -233,13 +132,7 @@ fn a_release_that_overtakes_its_admission_keeps_it_from_admitting() {
 fn a_call_that_was_never_made_needs_no_release() {
     let mut world = warm(Config::default());
     let (mut client, call, _) = asking(&mut world);
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Err(StoreFailure::Dispatch),
-        },
-    );
+    world.fail(&mut client, call, StoreFailure::Dispatch);
     assert_eq!(client.refusal().0, 503);
     assert_eq!(world.count(Metric::Released), 0);
 }
@@ -267,13 +160,7 @@ fn an_answer_later_than_the_time_out_is_never_used() {
     let (mut client, call, commands) = asking(&mut world);
     let answer = world.redis.run(world.redis_now(), &commands, 1);
     world.now += 201;
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Ok(&answer),
-        },
-    );
+    world.bring(&mut client, call, &answer);
     assert_eq!(client.refusal(), (503, "store_slow".to_owned()));
     world.tick();
     assert_eq!(in_flight(&world), 0);
@@ -289,13 +176,7 @@ fn a_call_carries_the_time_after_which_it_must_not_admit() {
         panic!("{answer:?}")
     };
     assert_eq!(items[0], Reply::Bulk(Some(b"late".to_vec())));
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Ok(&answer),
-        },
-    );
+    world.bring(&mut client, call, &answer);
     assert!(!client.resumed());
     assert_eq!(in_flight(&world), 0);
 }
@@ -393,13 +274,7 @@ fn failures_in_a_row_open_the_breaker_and_the_roots_renewal_closes_it() {
     for _ in 0..3 {
         let (mut client, call, _) = asking(&mut world);
         world.now += 200;
-        world.step(
-            &mut client,
-            Event::Redis {
-                call,
-                outcome: Err(StoreFailure::Timeout),
-            },
-        );
+        world.fail(&mut client, call, StoreFailure::Timeout);
     }
     assert_eq!(world.count(Metric::BreakerOpened), 1);
     let calls = world.count(Metric::RedisCalls);
@@ -456,47 +331,19 @@ fn failures_in_a_row_open_the_breaker_and_the_roots_renewal_closes_it() {
 #[test]
 fn all_calls_of_one_request_together_keep_its_answer_in_time() {
     let mut world = World::with_limits(rpm(5));
-    let mut client = Client::new();
-    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
     let start = world.now;
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &headers,
-            end: false,
-            peer: None,
-        },
-    );
-    world.step(
-        &mut client,
-        Event::RequestBody {
-            chunk: HELLO.as_bytes(),
-            end: true,
-        },
-    );
+    let mut client = world.start(HELLO);
     while client.reply().is_none() {
         assert!(world.now - start <= 300, "{}", world.now - start);
-        let (call, commands, replies) = last_call(&client);
+        let (call, commands, replies) = client.asked();
         let timeout = client.call().1;
         if timeout < 150 {
             world.now += timeout;
-            world.step(
-                &mut client,
-                Event::Redis {
-                    call,
-                    outcome: Err(StoreFailure::Timeout),
-                },
-            );
+            world.fail(&mut client, call, StoreFailure::Timeout);
         } else {
             world.now += 150;
             let answer = world.redis.run(world.redis_now(), &commands, replies);
-            world.step(
-                &mut client,
-                Event::Redis {
-                    call,
-                    outcome: Ok(&answer),
-                },
-            );
+            world.bring(&mut client, call, &answer);
         }
     }
     assert_eq!(client.refusal().0, 503);
@@ -512,16 +359,10 @@ fn a_record_that_changes_at_every_try_does_not_keep_a_request_for_ever() {
         tries += 1;
         assert!(tries < 20);
         world.key(KEY, |key| key.limits = rpm(50));
-        let (last, commands, replies) = last_call(&client);
+        let (last, commands, replies) = client.asked();
         call = last.max(call);
         let answer = world.redis.run(world.redis_now(), &commands, replies);
-        world.step(
-            &mut client,
-            Event::Redis {
-                call,
-                outcome: Ok(&answer),
-            },
-        );
+        world.bring(&mut client, call, &answer);
     }
     assert_eq!(client.refusal(), (503, "store_slow".to_owned()));
     world.tick();
@@ -541,13 +382,7 @@ fn with_allow_a_key_confirmed_within_a_minute_goes_on_and_is_settled_once() {
     let (mut client, call, commands) = asking(&mut world);
     // It may even have been admitted.
     world.redis.run(world.redis_now(), &commands, 1);
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Err(StoreFailure::Timeout),
-        },
-    );
+    world.fail(&mut client, call, StoreFailure::Timeout);
     assert!(client.resumed());
     assert_eq!(world.count(Metric::AllowedWithoutStore), 1);
     assert!(
@@ -576,13 +411,7 @@ fn with_allow_an_open_breaker_lets_known_keys_through_for_a_minute_and_unknown_o
     for _ in 0..3 {
         let (mut client, call, _) = asking(&mut world);
         world.now += 1;
-        world.step(
-            &mut client,
-            Event::Redis {
-                call,
-                outcome: Err(StoreFailure::Timeout),
-            },
-        );
+        world.fail(&mut client, call, StoreFailure::Timeout);
         assert!(client.resumed());
         world.step(&mut client, Event::Done);
     }

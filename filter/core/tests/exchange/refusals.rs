@@ -237,13 +237,7 @@ fn a_key_that_expires_between_check_and_admission_is_released_and_refused() {
         .unwrap();
     world.now += 60;
     let answer = world.redis.run(world.redis_now(), &commands, replies);
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Ok(&answer),
-        },
-    );
+    world.bring(&mut client, call, &answer);
     assert_eq!(client.refusal(), (401, "key_expired".to_owned()));
     world.tick();
     assert_eq!(world.redis.model.figures(&key_id()).in_flight, admitted);

@@ -399,23 +399,7 @@ fn settlements_survive_any_number_of_failures_in_their_order() {
 fn garbage_in_place_of_an_acknowledgement_acknowledges_nothing() {
     let mut world = world();
     finish(&mut world, 3);
-    let mut client = Client::new();
-    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &headers,
-            end: false,
-            peer: None,
-        },
-    );
-    world.step(
-        &mut client,
-        Event::RequestBody {
-            chunk: HELLO.as_bytes(),
-            end: true,
-        },
-    );
+    let mut client = world.start(HELLO);
     world.step(&mut client, Event::Done);
     for reply in [
         Reply::Bulk(None),
@@ -479,34 +463,12 @@ fn gauges_tell_what_waits_and_what_lives() {
 #[test]
 fn an_answer_that_was_overtaken_by_an_acknowledgement_is_no_fail_over() {
     let mut world = world();
-    let mut client = Client::new();
-    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &headers,
-            end: false,
-            peer: None,
-        },
-    );
-    let effects = world.step(
-        &mut client,
-        Event::RequestBody {
-            chunk: HELLO.as_bytes(),
-            end: true,
-        },
-    );
-    let (call, commands, replies) = calls(&effects).remove(0);
+    let mut client = world.start(HELLO);
+    let (call, commands, replies) = client.asked();
     let before = world.redis.run(world.redis_now(), &commands, replies);
     finish(&mut world, 5);
     world.tick();
-    world.step(
-        &mut client,
-        Event::Redis {
-            call,
-            outcome: Ok(&before),
-        },
-    );
+    world.bring(&mut client, call, &before);
     assert!(client.resumed());
     assert_eq!(
         (world.count(Metric::Resent), world.count(Metric::Backlog)),
@@ -536,23 +498,7 @@ fn a_renewal_that_redis_refused_is_repeated_whole() {
 fn a_watermark_above_what_was_sent_acknowledges_nothing_unsent() {
     let mut world = world();
     finish(&mut world, 3);
-    let mut client = Client::new();
-    let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
-    world.step(
-        &mut client,
-        Event::RequestHeaders {
-            headers: &headers,
-            end: false,
-            peer: None,
-        },
-    );
-    world.step(
-        &mut client,
-        Event::RequestBody {
-            chunk: HELLO.as_bytes(),
-            end: true,
-        },
-    );
+    let mut client = world.start(HELLO);
     let admitted = AdmitAnswer::Admitted {
         now_ms: world.redis_now(),
         remaining: vec![Remaining {

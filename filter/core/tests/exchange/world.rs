@@ -11,6 +11,7 @@ use contract::records::{
     UserRecord, Versioned,
 };
 use contract::redis_key::{self, Partition, RecordId};
+use contract::resp::Reply;
 use contract::virtual_key::VirtualKey;
 use contract::window::BudgetWindow;
 use filter_core::clock::Now;
@@ -244,6 +245,40 @@ impl World {
         }
     }
 
+    /// A whole request that waits for what it asked Redis.
+    pub fn start(&mut self, body: &str) -> Client {
+        let mut client = Client::new();
+        let headers = headers("POST", "/v1/chat/completions", &[("api-key", KEY)]);
+        self.step(
+            &mut client,
+            Event::RequestHeaders {
+                headers: &headers,
+                end: false,
+                peer: None,
+            },
+        );
+        self.step(
+            &mut client,
+            Event::RequestBody {
+                chunk: body.as_bytes(),
+                end: true,
+            },
+        );
+        client
+    }
+
+    /// Redis's answer to a call arrives.
+    pub fn bring(&mut self, client: &mut Client, call: CallId, answer: &[Reply]) {
+        let outcome = Ok(answer);
+        self.step(client, Event::Redis { call, outcome });
+    }
+
+    /// A call brings no answer.
+    pub fn fail(&mut self, client: &mut Client, call: CallId, failure: StoreFailure) {
+        let outcome = Err(failure);
+        self.step(client, Event::Redis { call, outcome });
+    }
+
     /// Sends a whole request and lets Redis answer all it asks.
     pub fn send(&mut self, headers: &Headers, body: &[u8]) -> Client {
         let mut client = Client::new();
@@ -325,6 +360,11 @@ impl Client {
             exchange: Exchange::new(),
             effects: Vec::new(),
         }
+    }
+
+    /// The last call: its name, its commands, and how many replies it waits for.
+    pub fn asked(&self) -> (CallId, Vec<u8>, usize) {
+        calls(&self.effects).last().unwrap()
     }
 
     /// The call that waits for an answer.
