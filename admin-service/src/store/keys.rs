@@ -25,8 +25,8 @@ mod snapshot;
 pub use aliases::{ListAliases, list_aliases};
 pub use due::Rotator;
 pub use find::{
-    Deleted, Owner, Standing, Which, find, find_deleted, lock, of_ids, of_owner, of_teams,
-    standing, token_of,
+    Deleted, Owner, Standing, Which, find, find_deleted, hold_owners, lock, lock_of_owner, of_ids,
+    of_owner, of_teams, standing, token_of,
 };
 pub use list::{ListKeys, Listed, Sort, Status, list};
 pub use of_team::publish_of_team;

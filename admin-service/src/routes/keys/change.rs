@@ -13,7 +13,7 @@ use crate::policy::{Authorized, Writes};
 use crate::request::{Body, Patch};
 use crate::settings::Settings;
 use crate::store::Tx;
-use crate::store::keys::KeyRow;
+use crate::store::keys::{self, KeyRow};
 
 /// Fields that change what may be spent, as a temporary increase does.
 const MONEY: [&str; 6] = [
@@ -95,6 +95,18 @@ impl Asked {
         let mut key = before.clone();
         let now_us = tx.now_us();
         apply(&mut key, self.body.clone(), now_us, &settings.windows)?;
+        let owners = |key: &KeyRow| {
+            let KeyRow {
+                user_id,
+                team_id,
+                organization_id,
+                ..
+            } = key.clone();
+            (user_id, team_id, organization_id)
+        };
+        if owners(&key) != owners(before) {
+            keys::hold_owners(tx, &key).await?;
+        }
         if !by.is_admin() {
             if money == Money::SelfServe {
                 let is_admin =

@@ -191,6 +191,9 @@ impl<R: Writes> Change for Generate<'_, R> {
         if !self.by.is_admin() {
             let rules = &self.app.settings().windows;
             grant::within_caller(tx, &self.by.caller, &mut key, None, rules).await?;
+        }
+        keys::hold_owners(tx, &key).await?;
+        if !self.by.is_admin() {
             if let Some(team) = &key.team_id {
                 let (caller, permission) = (&self.by.caller, self.way.permission);
                 who_may::check_in_team(tx.connection(), self.app, caller, team).await?;

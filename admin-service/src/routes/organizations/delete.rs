@@ -60,7 +60,7 @@ impl Change for Delete<'_> {
                     teams::delete_whole(tx, self.by, &team).await?;
                 }
             }
-            for key in keys::of_owner(tx.connection(), Owner::Organization(id)).await? {
+            for key in keys::lock_of_owner(tx, Owner::Organization(id)).await? {
                 keys::delete(tx, self.by, &key).await?;
             }
             for member in organization_members::of_organization(tx.connection(), id).await? {

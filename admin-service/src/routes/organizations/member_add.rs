@@ -149,7 +149,8 @@ impl Add<'_> {
             (None, Some(email)) => user_rows::Which::Email(email),
             (None, None) => return Err(ApiError::Broken("a member without a name".to_owned())),
         };
-        if let Some(user) = user_rows::find(tx.connection(), which).await? {
+        // Locked, so that nobody becomes a member while they are being deleted.
+        if let Some(user) = user_rows::lock(tx, which).await? {
             if !self.by.is_admin() && !self.knows(tx, &user).await? {
                 return Err(Refusal::NotYourUserToTake(user.user_id).into());
             }

@@ -69,11 +69,8 @@ pub(in crate::routes) async fn delete_whole<R: Writes>(
     by: &Authorized<R>,
     team: &TeamRow,
 ) -> Result<(), ApiError> {
-    for key in keys::of_owner(tx.connection(), Owner::Team(&team.team_id)).await? {
-        // Locked first: a change that is under way must not outlive the deletion.
-        if let Some(key) = keys::lock(tx, keys::Which::Token(&key.token)).await? {
-            keys::delete(tx, by, &key).await?;
-        }
+    for key in keys::lock_of_owner(tx, Owner::Team(&team.team_id)).await? {
+        keys::delete(tx, by, &key).await?;
     }
     for member in members::of_team(tx.connection(), &team.team_id).await? {
         members::delete(tx, by, &member).await?;

@@ -137,7 +137,8 @@ async fn find_user(tx: &mut Tx, named: &Named) -> Result<Option<UserRow>, ApiErr
         (None, Some(email)) => user_rows::Which::Email(email),
         (None, None) => return Err(ApiError::Broken("a member without a name".to_owned())),
     };
-    Ok(user_rows::find(tx.connection(), which).await?)
+    // Locked, so that nobody becomes a member while they are being deleted.
+    Ok(user_rows::lock(tx, which).await?)
 }
 
 /// The user that is meant. One that is not there is made, by a proxy admin for everybody, by an admin of the team's organization as a member of

@@ -99,12 +99,9 @@ impl Change for Remove<'_> {
             return Err(Refusal::TeamAdminMayNotRemove.into());
         }
         let member = self.who.member(tx, &self.team_id).await?;
-        for key in keys::of_owner(tx.connection(), Owner::Team(&self.team_id)).await? {
-            if key.user_id.as_ref() != Some(&member.user_id) {
-                continue;
-            }
-            // Locked first: a change that is under way must not outlive the deletion.
-            if let Some(key) = keys::lock(tx, keys::Which::Token(&key.token)).await? {
+        // The team's row is locked: nobody makes another key in it meanwhile.
+        for key in keys::lock_of_owner(tx, Owner::User(&member.user_id)).await? {
+            if key.team_id.as_ref() == Some(&self.team_id) {
                 keys::delete(tx, self.by, &key).await?;
             }
         }

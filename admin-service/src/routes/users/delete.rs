@@ -50,7 +50,7 @@ impl Change for Delete<'_> {
                 check_scope(tx, self.by, found.as_ref()).await?;
             }
             let user = found.ok_or_else(|| Refusal::UserDeleteMissing(user_id.clone()))?;
-            for key in keys::of_owner(tx.connection(), Owner::User(user_id)).await? {
+            for key in keys::lock_of_owner(tx, Owner::User(user_id)).await? {
                 keys::delete(tx, self.by, &key).await?;
             }
             for member in members::of_user(tx.connection(), user_id).await? {

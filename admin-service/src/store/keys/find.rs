@@ -138,11 +138,7 @@ pub async fn of_owner(
     connection: &mut AnyConnection,
     owner: Owner<'_>,
 ) -> Result<Vec<KeyRow>, StoreError> {
-    let (column, value) = match owner {
-        Owner::User(id) => ("user_id", id),
-        Owner::Team(id) => ("team_id", id),
-        Owner::Organization(id) => ("organization_id", id),
-    };
+    let (column, value) = owner.column();
     sqlx::query(select(&format!(
         "WHERE {column} = $1 AND {NOT_MASTER} ORDER BY created_at, key_id"
     )))
@@ -152,6 +148,36 @@ pub async fn of_owner(
     .iter()
     .map(KeyRow::read)
     .collect()
+}
+
+/// Reads an owner's keys and keeps others from changing them until the transaction ends. Where the owner's row is locked, none is added
+/// meanwhile: whoever gives the owner a key holds that row too ([`hold_owners`]).
+pub async fn lock_of_owner(tx: &mut Tx, owner: Owner<'_>) -> Result<Vec<KeyRow>, StoreError> {
+    let (column, value) = owner.column();
+    let statement =
+        format!("UPDATE virtual_keys SET rev = rev WHERE {column} = $1 AND {NOT_MASTER}");
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(value.to_owned())
+        .execute(tx.connection())
+        .await?;
+    of_owner(tx.connection(), owner).await
+}
+
+/// Keeps the owners that a key is to have from being deleted until the transaction ends. To be called before anything is read of them.
+pub async fn hold_owners(tx: &mut Tx, key: &KeyRow) -> Result<(), StoreError> {
+    for (table, column, id) in [
+        ("users", "user_id", &key.user_id),
+        ("teams", "team_id", &key.team_id),
+        ("organizations", "organization_id", &key.organization_id),
+    ] {
+        let Some(id) = id else { continue };
+        let statement = format!("UPDATE {table} SET rev = rev WHERE {column} = $1");
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(id.clone())
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
 }
 
 /// Keys of these ids, in no order.
@@ -207,6 +233,16 @@ pub enum Owner<'a> {
     Team(&'a str),
     /// An organization's own, its teams' left out.
     Organization(&'a str),
+}
+
+impl<'a> Owner<'a> {
+    const fn column(self) -> (&'static str, &'a str) {
+        match self {
+            Self::User(id) => ("user_id", id),
+            Self::Team(id) => ("team_id", id),
+            Self::Organization(id) => ("organization_id", id),
+        }
+    }
 }
 
 /// The newest key that had this hash and was deleted: its snapshot, when, by whom, and the id of its row.

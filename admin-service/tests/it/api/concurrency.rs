@@ -116,6 +116,26 @@ async fn nothing_lost(database: Database) {
     );
 }
 
+on_both!(a_deleted_user_leaves_no_key_behind, no_key_left);
+async fn no_key_left(database: Database) {
+    const LEFT: &str = "SELECT COUNT(*) FROM virtual_keys WHERE user_id LIKE 'u%'";
+    let api = Api::start(database).await;
+    let master = api.master();
+    for round in 0..10 {
+        let user = format!("u{round}");
+        let body = json!({"user_id": user, "user_role": "internal_user"});
+        let made = master.post("/user/new", body).await.ok();
+        let own = api.client(Some(text(&made, "key")));
+        let (made, deleted) = tokio::join!(
+            statuses(&own, "/key/generate", vec![json!({}); 12]),
+            master.post("/user/delete", json!({"user_ids": [user]}))
+        );
+        deleted.ok();
+        assert!(made.iter().all(|status| *status < 500), "{round}: {made:?}");
+        assert_eq!(number(&api.database.store, LEFT).await, 0, "{made:?}");
+    }
+}
+
 on_both!(
     teams_that_exchange_members_do_not_block_each_other,
     no_deadlock
