@@ -7,17 +7,18 @@
 //!
 //! Failure stance: what exists here is never changed, so running again takes only what is new. A row that cannot be taken is named and left.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use contract::redis_key::{self, Partition};
-use sqlx::Connection;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::budget_window::WindowRules;
 use crate::error::ApiError;
 use crate::publish::{Link, LinkError, refuse_error};
-use crate::settings::Live;
+use crate::settings::{CustomerDefault, Live};
+use crate::store::row::Object;
 use crate::store::{Store, StoreError};
 
 mod report;
@@ -44,11 +45,12 @@ enum Table {
     Teams,
     TeamMembers,
     Customers,
+    Tags,
     Keys,
 }
 
 impl Table {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Budgets,
         Self::Organizations,
         Self::Users,
@@ -56,6 +58,7 @@ impl Table {
         Self::Teams,
         Self::TeamMembers,
         Self::Customers,
+        Self::Tags,
         Self::Keys,
     ];
 
@@ -77,6 +80,7 @@ impl Table {
             Self::Teams => ("LiteLLM_TeamTable", "team_id", "teams"),
             Self::TeamMembers => ("LiteLLM_TeamTable", "team_id", "team members"),
             Self::Customers => ("LiteLLM_EndUserTable", "user_id", "customers"),
+            Self::Tags => ("LiteLLM_TagTable", "tag_name", "tags"),
             Self::Keys => ("LiteLLM_VerificationToken", "token", "keys"),
         }
     }
@@ -85,6 +89,10 @@ impl Table {
 /// Why the import ended early. What was written until then stays; running again goes on.
 #[derive(Debug)]
 pub enum ImportError {
+    /// LiteLLM's database is not named by a URL of PostgreSQL.
+    NotPostgres,
+    /// The database has no users or no keys of LiteLLM.
+    NotLiteLlm,
     /// LiteLLM's database.
     Source(sqlx::Error),
     /// The own database.
@@ -96,6 +104,10 @@ pub enum ImportError {
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotPostgres => f.write_str("--from: expected postgres://…, LiteLLM's database"),
+            Self::NotLiteLlm => f.write_str(
+                "--from: expected LiteLLM's tables (LiteLLM_UserTable, LiteLLM_VerificationToken) in the first schema of the search path",
+            ),
             Self::Source(error) => write!(f, "LiteLLM's database: {error}"),
             Self::Store(error) => error.fmt(f),
             Self::Broken(why) => f.write_str(why),
@@ -133,6 +145,8 @@ pub struct Import<'a> {
     pub store: &'a Store,
     /// How budget windows are computed.
     pub rules: &'a WindowRules,
+    /// What limits customers without a budget row.
+    pub customers: &'a CustomerDefault,
     /// The hash of the master key: no key of LiteLLM may have it.
     pub master: String,
     /// Whether to write; else nothing stays.
@@ -143,11 +157,12 @@ impl Import<'_> {
     /// Takes everything from the PostgreSQL at `from`.
     pub async fn run(&self, from: &str) -> Result<Report, ImportError> {
         sqlx::any::install_default_drivers();
-        let mut source = Source(sqlx::AnyConnection::connect(from).await?);
+        let mut source = Source::open(from).await?;
         let mut report = Report {
             applied: self.apply,
             ..Report::default()
         };
+        let mut resets = BTreeMap::new();
         for table in Table::ALL {
             let (name, order, called) = table.names();
             let mut counted = Counted::default();
@@ -162,6 +177,9 @@ impl Import<'_> {
                     break;
                 }
                 skip += rows.len();
+                if table == Table::Budgets {
+                    resets.extend(rows.iter().filter_map(reset));
+                }
                 // Memberships have a table of their own for what was spent.
                 let spend = match table {
                     Table::TeamMembers => source.memberships(&rows).await?,
@@ -172,6 +190,7 @@ impl Import<'_> {
                     table,
                     rows: &rows,
                     memberships: &spend,
+                    resets: &resets,
                 };
                 let taken = batch.take().await?;
                 counted.add(&taken.counted);
@@ -184,9 +203,17 @@ impl Import<'_> {
                 report.note(format!("{count} rows of {name} are not taken"));
             }
         }
-        source.0.close().await?;
+        source.close().await?;
         Ok(report)
     }
+}
+
+/// A budget row's id, and when LiteLLM would have started it anew.
+fn reset(row: &Object) -> Option<(String, u64)> {
+    Some((
+        values::text(row, "budget_id")?,
+        micros(row.get("budget_reset_at"))?,
+    ))
 }
 
 /// Imports into the database of `config`, and has a Redis that is open take what was spent.
@@ -196,15 +223,22 @@ pub async fn litellm(config: &Config, from: &str, apply: bool) -> Result<Report,
     store.migrate().await?;
     let live =
         Live::of(config.file.clone()).map_err(|error| ImportError::Broken(error.to_string()))?;
-    live.settle(&store).await?;
+    live.refresh(&store).await?;
+    let settings = live.now();
     let import = Import {
         store: &store,
-        rules: &live.now().windows,
+        rules: &settings.windows,
+        customers: &settings.customer_default,
         master: config.master_key.hash().to_string(),
         apply,
     };
     let mut report = import.run(from).await?;
-    if apply && let Err(why) = close(config).await {
+    // Whoever brought nothing has nothing for Redis to take.
+    let brought = report.tables.iter().any(|(_, counted)| counted.taken > 0);
+    if apply
+        && brought
+        && let Err(why) = close(config).await
+    {
         report.note(format!(
             "Redis was not reached ({why}): it takes what was spent when it is opened next"
         ));

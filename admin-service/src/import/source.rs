@@ -1,16 +1,19 @@
 //! LiteLLM's database, read only.
 
 use serde_json::{Map, Value};
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row};
 
 use super::ImportError;
 
 /// Tables that the report names when they hold something.
-pub(super) const NOT_TAKEN: [&str; 9] = [
+pub(super) const NOT_TAKEN: [&str; 12] = [
     "LiteLLM_DeprecatedVerificationToken",
     "LiteLLM_InvitationLink",
-    "LiteLLM_TagTable",
+    "LiteLLM_BudgetWindowSpend",
     "LiteLLM_SpendLogs",
+    "LiteLLM_DailyUserSpend",
+    "LiteLLM_DailyTeamSpend",
+    "LiteLLM_DailyTagSpend",
     "LiteLLM_SSOConfig",
     "LiteLLM_Config",
     "LiteLLM_UISettings",
@@ -18,10 +21,31 @@ pub(super) const NOT_TAKEN: [&str; 9] = [
     "LiteLLM_AuditLog",
 ];
 
-/// A connection to it.
-pub(super) struct Source(pub(super) AnyConnection);
+/// A connection to it, in a transaction that reads everything as of one moment, whatever LiteLLM writes meanwhile.
+pub(super) struct Source(AnyConnection);
 
 impl Source {
+    pub(super) async fn open(url: &str) -> Result<Self, ImportError> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(ImportError::NotPostgres);
+        }
+        let mut source = Self(AnyConnection::connect(url).await?);
+        sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .execute(&mut source.0)
+            .await?;
+        for table in ["LiteLLM_UserTable", "LiteLLM_VerificationToken"] {
+            if !source.has(table).await? {
+                return Err(ImportError::NotLiteLlm);
+            }
+        }
+        Ok(source)
+    }
+
+    pub(super) async fn close(mut self) -> Result<(), ImportError> {
+        sqlx::query("COMMIT").execute(&mut self.0).await?;
+        Ok(self.0.close().await?)
+    }
+
     async fn has(&mut self, table: &str) -> Result<bool, ImportError> {
         let row = sqlx::query("SELECT to_regclass($1)::text AS found")
             .bind(format!("\"{table}\""))

@@ -1,8 +1,42 @@
-//! LiteLLM's values: dollars as floating-point numbers, times without zone.
+//! LiteLLM's values: dollars as floating-point numbers, times without zone, texts that may be empty.
 
 use chrono::{DateTime, NaiveDateTime};
 use contract::money::NanoUsd;
 use serde_json::Value;
+
+use crate::store::row::Object;
+
+/// A text that says something.
+pub(super) fn text(row: &Object, name: &str) -> Option<String> {
+    let text = row.get(name).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A list of texts.
+pub(super) fn texts(row: &Object, name: &str) -> Vec<String> {
+    let list = row
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// A count.
+pub(super) fn whole(row: &Object, name: &str) -> Option<u64> {
+    row.get(name).and_then(Value::as_u64)
+}
+
+/// An object; an empty one where there is none.
+pub(super) fn object(row: &Object, name: &str) -> Object {
+    let object = row.get(name).and_then(Value::as_object);
+    object.cloned().unwrap_or_default()
+}
+
+/// Whether a flag is set.
+pub(super) fn flag(row: &Object, name: &str) -> bool {
+    row.get(name) == Some(&Value::Bool(true))
+}
 
 /// An amount, to the nano-dollar: what floating-point arithmetic left behind it is rounded away.
 pub(crate) fn money(value: Option<&Value>) -> Option<NanoUsd> {

@@ -100,6 +100,7 @@ pub(crate) fn key(
     };
     keys::apply(&mut key, body(row, GENERATE_KEY, notes)?, now_us, rules)?;
     key.expires = micros(row.get("expires"));
+    key.created_at = micros(row.get("created_at")).unwrap_or(0);
     anchor(&mut key.limits, row, now_us);
     key.refresh_at = keys::refresh_at(&key, now_us, rules);
     key.created_by = text("created_by");
@@ -118,6 +119,7 @@ pub(crate) fn user(
     let mut user = UserRow::new(id.unwrap_or_default());
     let mut body = body(row, NEW_USER, notes)?;
     body.take("user_id");
+    user.created_at = micros(row.get("created_at")).unwrap_or(0);
     users::apply(&mut user, body, now_us, rules)?;
     anchor(&mut user.limits, row, now_us);
     let own = user.limits.refresh_at(now_us, rules);
@@ -136,6 +138,7 @@ pub(crate) fn team(
     let mut team = TeamRow::new(id.unwrap_or_default());
     let mut body = body(row, NEW_TEAM, notes)?;
     body.take("team_id");
+    team.created_at = micros(row.get("created_at")).unwrap_or(0);
     teams::apply(&mut team, body, now_us, rules)?;
     anchor(&mut team.limits, row, now_us);
     let own = team.limits.refresh_at(now_us, rules);

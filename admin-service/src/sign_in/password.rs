@@ -16,6 +16,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use contract::virtual_key::KeyHash;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
@@ -157,7 +158,7 @@ impl Inner {
                     (true, false) => Verified::Outdated,
                 };
             }
-            Some(former) => is_former(former, password),
+            Some(former) => Former::parse(former).is_some_and(|former| former.is_of(password)),
             None => false,
         };
         if former {
@@ -176,28 +177,46 @@ impl Inner {
     }
 }
 
-/// LiteLLM's hashes: `scrypt:` and the base64 of a salt of 16 bytes and the derived key, or the SHA-256 in hexadecimal.
-fn is_former(stored: &str, password: &[u8]) -> bool {
-    if let Some(scrypted) = stored.strip_prefix("scrypt:") {
-        let Ok(bytes) = STANDARD.decode(scrypted) else {
-            return false;
+/// A hash of LiteLLM's.
+enum Former {
+    /// `scrypt:` and the base64 of a salt of 16 bytes and the derived key: the two of them.
+    Scrypt([u8; 16], Vec<u8>),
+    /// SHA-256 in hexadecimal.
+    Sha256(KeyHash),
+}
+
+impl Former {
+    fn parse(stored: &str) -> Option<Self> {
+        let Some(scrypted) = stored.strip_prefix("scrypt:") else {
+            return KeyHash::parse(&stored.to_ascii_lowercase()).map(Self::Sha256);
         };
-        let Some((salt, expected)) = bytes.split_at_checked(16) else {
-            return false;
-        };
-        if !(16..=64).contains(&expected.len()) {
-            return false;
-        }
-        let Ok(params) = scrypt::Params::new(14, 8, 1) else {
-            return false;
-        };
-        let mut derived = vec![0_u8; expected.len()];
-        return scrypt::scrypt(password, salt, &params, &mut derived).is_ok()
-            && bool::from(derived.ct_eq(expected));
+        let bytes = STANDARD.decode(scrypted).ok()?;
+        let (salt, derived) = bytes.split_first_chunk::<16>()?;
+        let known = (16..=64).contains(&derived.len());
+        known.then(|| Self::Scrypt(*salt, derived.to_vec()))
     }
-    let digest: [u8; 32] = Sha256::digest(password).into();
-    let hexadecimal = contract::virtual_key::KeyHash::parse(&stored.to_ascii_lowercase());
-    hexadecimal.is_some_and(|expected| bool::from(digest.ct_eq(expected.as_bytes())))
+
+    fn is_of(&self, password: &[u8]) -> bool {
+        match self {
+            Self::Scrypt(salt, expected) => {
+                let Ok(params) = scrypt::Params::new(14, 8, 1) else {
+                    return false;
+                };
+                let mut derived = vec![0_u8; expected.len()];
+                scrypt::scrypt(password, salt, &params, &mut derived).is_ok()
+                    && bool::from(derived.ct_eq(expected))
+            }
+            Self::Sha256(expected) => {
+                let digest: [u8; 32] = Sha256::digest(password).into();
+                bool::from(digest.ct_eq(expected.as_bytes()))
+            }
+        }
+    }
+}
+
+/// Whether a hash of LiteLLM's has a form that is verified here.
+pub fn is_imported(stored: &str) -> bool {
+    Former::parse(stored).is_some()
 }
 
 #[cfg(test)]

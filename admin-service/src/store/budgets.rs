@@ -257,6 +257,26 @@ pub async fn put<R: Writes>(
     row.created_by = before
         .as_ref()
         .map_or(user, |before| before.created_by.clone());
+    write(tx, by, before, row).await
+}
+
+/// Writes a new row that was made elsewhere, when and by whom it says.
+pub async fn bring<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    row: &mut BudgetRow,
+) -> Result<(), StoreError> {
+    row.updated_at = tx.now_us();
+    row.created_at = row::made_at(row.created_at, tx.now_us());
+    write(tx, by, None, row).await
+}
+
+async fn write<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    before: Option<BudgetRow>,
+    row: &BudgetRow,
+) -> Result<(), StoreError> {
     let statement = match before {
         Some(_) => row::update("budgets", &COLUMNS[..COLUMNS.len() - 1], "budget_id"),
         None => row::insert_into("budgets", &COLUMNS),

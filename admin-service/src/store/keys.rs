@@ -209,7 +209,7 @@ impl KeyRow {
     }
 }
 
-/// Writes a new key with its audit and outbox rows; its revision and times are set here.
+/// Writes a new key with its audit and outbox rows; its revision is set here, and its times but for a `created_at` that it has.
 pub async fn insert<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
@@ -219,8 +219,8 @@ pub async fn insert<R: Writes>(
     row.rev = first_rev(tx, Kind::Key, &row.key_id)
         .await?
         .max(above_dead(tx, &row.token).await?);
-    row.created_at = tx.now_us();
-    row.updated_at = row.created_at;
+    row.updated_at = tx.now_us();
+    row.created_at = row::made_at(row.created_at, tx.now_us());
     let statement = AssertSqlSafe(row::insert_into("virtual_keys", &COLUMNS));
     row.bind(sqlx::query(statement))
         .execute(tx.connection())

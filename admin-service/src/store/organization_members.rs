@@ -149,8 +149,8 @@ pub async fn insert<R: Writes>(
     by: &Authorized<R>,
     row: &mut OrgMemberRow,
 ) -> Result<(), StoreError> {
-    row.created_at = tx.now_us();
-    row.updated_at = row.created_at;
+    row.updated_at = tx.now_us();
+    row.created_at = row::made_at(row.created_at, tx.now_us());
     sqlx::query(
         "INSERT INTO organization_members (organization_id, user_id, user_role, budget_id, refresh_at, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -217,17 +217,19 @@ pub async fn list(
         .collect()
 }
 
-/// Writes a new organization with its audit and outbox rows; its revision and times are set here.
+/// Writes a new organization with its audit and outbox rows; its revision is set here, and its times but for a `created_at` that it has.
 pub async fn insert<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
     row: &mut OrganizationRow,
 ) -> Result<(), StoreError> {
     row.rev = first_rev(tx, Kind::Organization, &row.organization_id).await?;
-    row.created_at = tx.now_us();
-    row.updated_at = row.created_at;
-    row.created_by = by.caller.user_id.clone().unwrap_or_default();
-    row.updated_by.clone_from(&row.created_by);
+    row.updated_at = tx.now_us();
+    row.created_at = row::made_at(row.created_at, tx.now_us());
+    row.updated_by = by.caller.user_id.clone().unwrap_or_default();
+    if row.created_by.is_empty() {
+        row.created_by.clone_from(&row.updated_by);
+    }
     let statement = AssertSqlSafe(row::insert_into("organizations", &COLUMNS));
     row.bind(sqlx::query(statement))
         .execute(tx.connection())

@@ -158,6 +158,14 @@ pub(super) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
+/// When a new row was made: now, but for one that was made elsewhere before.
+pub(super) fn made_at(elsewhere: u64, now_us: u64) -> u64 {
+    match elsewhere {
+        0 => now_us,
+        before => before.min(now_us),
+    }
+}
+
 /// A text in which `LIKE … ESCAPE '!'` finds no wildcard.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('!', "!!")

@@ -73,6 +73,20 @@ pub struct ScopeState {
     pub window_end_ms: u64,
 }
 
+impl ScopeState {
+    /// Adds what was charged before: to the window, where it was charged in the same or a later one.
+    fn go_on_from(&mut self, known: &Self) {
+        let add = |sum: NanoUsd, more| sum.checked_add(more).unwrap_or(NanoUsd::MAX);
+        self.total = add(self.total, known.total);
+        self.last_ms = self.last_ms.max(known.last_ms);
+        if known.window_start_ms >= self.window_start_ms {
+            self.spent = add(self.spent, known.spent);
+            self.window_start_ms = known.window_start_ms;
+            self.window_end_ms = known.window_end_ms;
+        }
+    }
+}
+
 /// One answered request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendRow {
@@ -376,12 +390,19 @@ pub fn is_about_data(error: &StoreError) -> bool {
     }
 }
 
-/// Scopes that begin with something spent, before anything was charged to them here: what an import brings.
+/// Scopes that begin with something spent that has no rows here: what an import brings. What was charged to them already is added to.
 pub async fn begin_with(
     tx: &mut Tx,
     scopes: &BTreeMap<ScopeKey, ScopeState>,
 ) -> Result<(), StoreError> {
-    scopes::write(tx, scopes).await?;
+    let mut begun = scopes.clone();
+    let names = scopes.keys().cloned().collect();
+    for (scope, known) in scopes::read(tx.connection(), &names).await? {
+        if let Some(state) = begun.get_mut(&scope) {
+            state.go_on_from(&known);
+        }
+    }
+    scopes::write(tx, &begun).await?;
     let sums = scopes.iter().map(|(scope, state)| {
         let object = (scope.kind.as_str().to_owned(), scope.object_id.clone());
         (object, outbox::signed(state.total.get()))

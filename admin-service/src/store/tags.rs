@@ -181,8 +181,10 @@ pub async fn put<R: Writes>(
     row.updated_at = tx.now_us();
     let made = before.filter(|before| before.made);
     if made.is_none() {
-        row.created_at = row.updated_at;
-        row.created_by.clone_from(&by.caller.user_id);
+        row.created_at = row::made_at(row.created_at, tx.now_us());
+        if row.created_by.is_none() {
+            row.created_by.clone_from(&by.caller.user_id);
+        }
     }
     let statement = match before {
         Some(_) => row::update("tags", &COLUMNS[..COLUMNS.len() - 1], "tag_name"),

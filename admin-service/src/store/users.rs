@@ -199,15 +199,15 @@ pub async fn lock(tx: &mut Tx, which: Which<'_>) -> Result<Option<UserRow>, Stor
     find(tx.connection(), which).await
 }
 
-/// Writes a new user with its audit and outbox rows; its revision and times are set here.
+/// Writes a new user with its audit and outbox rows; its revision is set here, and its times but for a `created_at` that it has.
 pub async fn insert<R: Writes>(
     tx: &mut Tx,
     by: &Authorized<R>,
     row: &mut UserRow,
 ) -> Result<(), StoreError> {
     row.rev = first_rev(tx, Kind::User, &row.user_id).await?;
-    row.created_at = tx.now_us();
-    row.updated_at = row.created_at;
+    row.updated_at = tx.now_us();
+    row.created_at = row::made_at(row.created_at, tx.now_us());
     let statement = AssertSqlSafe(row::insert_into("users", &COLUMNS));
     row.bind(sqlx::query(statement))
         .execute(tx.connection())

@@ -104,7 +104,10 @@ impl<R: Writes> Change for Write<'_, R> {
             None if self.new => TagRow::new(&self.name),
             None => return Err(Refusal::TagMissing(self.name.clone()).into()),
         };
-        tag.made = true;
+        if !made {
+            // Made now, whenever it was first seen.
+            (tag.made, tag.created_at) = (true, 0);
+        }
         let mut body = self.body.clone();
         body.text("description").apply(&mut tag.description);
         body.texts("models").apply_or(&mut tag.models, Vec::new());

@@ -64,3 +64,8 @@ CREATE TABLE "LiteLLM_SpendLogs" (
     request_id TEXT PRIMARY KEY, call_type TEXT NOT NULL, api_key TEXT NOT NULL DEFAULT '', spend DOUBLE PRECISION NOT NULL DEFAULT 0.0,
     "startTime" TIMESTAMP(3) NOT NULL, "endTime" TIMESTAMP(3) NOT NULL
 );
+CREATE TABLE "LiteLLM_TagTable" (
+    tag_name TEXT PRIMARY KEY, description TEXT, models TEXT[], model_info JSONB, spend DOUBLE PRECISION NOT NULL DEFAULT 0.0,
+    budget_id TEXT, created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP, created_by TEXT,
+    updated_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
