@@ -23,8 +23,8 @@ mod export;
 mod queries;
 pub(super) mod scope;
 
-pub(super) use breakdown::metrics;
-use breakdown::{Breakdown, Names};
+pub(super) use breakdown::Metrics;
+use breakdown::{Breakdown, Names, Shown};
 pub use export::EXPORTED;
 pub use queries::*;
 
@@ -64,7 +64,7 @@ static KEY: Of = one(&Record::new(
     "DailyActivityKey",
     &[("metrics", one(&METRICS)), ("metadata", OBJECT)],
 ));
-/// What [`metrics`] prints.
+/// What [`Metrics`] prints.
 pub static METRICS: Record = Record::new(
     "SpendMetrics",
     &[
@@ -245,7 +245,7 @@ async fn page<R>(
         ),
     );
     metadata.insert("has_more".into(), json!(more));
-    Ok(answer(&breakdown, &names, metadata))
+    answer(&breakdown, &names, metadata)
 }
 
 async fn aggregated<R>(
@@ -288,16 +288,20 @@ async fn aggregated<R>(
     metadata.insert("has_more".into(), json!(false));
     metadata.insert("api_key_limit".into(), json!(most));
     metadata.insert("total_api_keys".into(), json!(all_keys));
-    Ok(answer(&breakdown, &names, metadata))
+    answer(&breakdown, &names, metadata)
 }
 
 fn answer(
     breakdown: &Breakdown,
     names: &Names,
     mut metadata: serde_json::Map<String, Value>,
-) -> Answer {
+) -> Result<Answer, ApiError> {
     for absent in ["api_key_limit", "total_api_keys", "entity_total_api_keys"] {
         metadata.entry(absent).or_insert(Value::Null);
     }
-    Answer::new(json!({"results": breakdown.results(names), "metadata": metadata}))
+    Answer::written(&Shown {
+        breakdown,
+        names,
+        metadata,
+    })
 }

@@ -3,15 +3,26 @@
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::Value;
+
+use crate::error::ApiError;
 
 /// A successful answer.
 #[derive(Debug)]
 pub struct Answer {
     status: StatusCode,
-    /// None: no body at all.
-    body: Option<Value>,
+    body: Body,
     headers: HeaderMap,
+}
+
+#[derive(Debug)]
+enum Body {
+    Value(Value),
+    /// JSON that is written already.
+    Written(Vec<u8>),
+    /// None at all.
+    Nothing,
 }
 
 impl Answer {
@@ -19,16 +30,27 @@ impl Answer {
     pub fn new(body: Value) -> Self {
         Self {
             status: StatusCode::OK,
-            body: Some(body),
+            body: Body::Value(body),
             headers: HeaderMap::new(),
         }
+    }
+
+    /// An answer that is written at once: a large one would take many times its size as a [`Value`].
+    pub fn written(body: &impl Serialize) -> Result<Self, ApiError> {
+        let written =
+            serde_json::to_vec(body).map_err(|error| ApiError::Broken(error.to_string()))?;
+        Ok(Self {
+            status: StatusCode::OK,
+            body: Body::Written(written),
+            headers: HeaderMap::new(),
+        })
     }
 
     /// It was done, and there is nothing to say.
     pub fn nothing() -> Self {
         Self {
             status: StatusCode::NO_CONTENT,
-            body: None,
+            body: Body::Nothing,
             headers: HeaderMap::new(),
         }
     }
@@ -111,8 +133,13 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         match self.body {
-            Some(body) => (self.status, self.headers, Json(body)).into_response(),
-            None => (self.status, self.headers).into_response(),
+            Body::Value(body) => (self.status, self.headers, Json(body)).into_response(),
+            Body::Written(body) => {
+                const JSON: [(header::HeaderName, &str); 1] =
+                    [(header::CONTENT_TYPE, "application/json")];
+                (self.status, JSON, self.headers, body).into_response()
+            }
+            Body::Nothing => (self.status, self.headers).into_response(),
         }
     }
 }

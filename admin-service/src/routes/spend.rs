@@ -24,11 +24,11 @@ mod summary;
 pub use calculate::{COST, calculate};
 pub use lists::{KEYS, KEYS_QUERY, TAGS, TAGS_QUERY, USERS, USERS_QUERY, keys, tags, users};
 pub use page::{PAGE, PAGE_QUERY, REQUEST, SESSIONS, request, sessions, v2};
-pub(super) use report::by_entity;
 pub use report::{
     KEY_REPORT_QUERY, ORGANIZATION_REPORT_QUERY, REPORT, TEAM_REPORT_QUERY, USER_REPORT_QUERY,
     key_report, organization_report, team_report, user_report,
 };
+pub(super) use report::{MOST_KEYS, by_entity};
 
 /// Most rows of one answer: the newest. LiteLLM has no bound here.
 const MOST_ROWS: u32 = 10_000;
@@ -80,6 +80,9 @@ pub async fn logs(
     }
     if let (true, None, Some(first), Some(last)) = (summarize, &filter.request_id, first, last) {
         let days = (first.to_string(), last.to_string());
+        if filter.api_key.is_none() && filter.user_id.is_none() {
+            return Ok(Answer::new(summary::of_everybody(&app, days).await?));
+        }
         let rows = summary(&app.store, &filter, (&days.0, &days.1)).await?;
         return Ok(Answer::new(summary::summarized(&rows)));
     }

@@ -20,7 +20,7 @@ mod visible;
 
 pub use export::{After, after};
 pub use failures::{Failure, failures};
-pub use keys::{KeySpend, count_keys, heaviest_keys, of_keys, top_keys};
+pub use keys::{KeySpend, count_keys, dearest, heaviest_keys, of_keys, sums_of, top_keys};
 pub use names::{KeyName, entity_names, key_names};
 pub use spenders::{spenders, spent_after};
 pub use tags::{TagSums, tag_names, tag_sums};
@@ -118,7 +118,7 @@ impl Which {
     }
 
     /// Whether it is about all requests of its days.
-    fn is_everything(&self) -> bool {
+    pub fn is_everything(&self) -> bool {
         self.dimension == Dimension::User && self.over_keys() && self.model.is_none()
     }
 

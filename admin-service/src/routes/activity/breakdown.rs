@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use sqlx::AnyConnection;
 
 use crate::error::ApiError;
@@ -111,34 +113,13 @@ impl Breakdown {
         }
     }
 
-    /// The days, the newest first.
-    pub(super) fn results(&self, names: &Names) -> Value {
-        let day = |(date, day): (&String, &Day)| {
-            json!({
-                "date": date,
-                "metrics": metrics(&day.all),
-                "breakdown": {
-                    "mcp_servers": {},
-                    "models": parts(&day.models, names, |_| json!({})),
-                    "model_groups": parts(&day.model_groups, names, |_| json!({})),
-                    "providers": parts(&day.providers, names, |_| json!({})),
-                    "endpoints": parts(&day.endpoints, names, |_| json!({})),
-                    "api_keys": keys(&day.keys, names),
-                    "entities": parts(&day.entities, names, |id| names.entity(id)),
-                    "guardrails": {},
-                },
-            })
-        };
-        self.days.iter().rev().map(day).collect()
-    }
-
     /// The sums of all days.
     pub(super) fn metadata(&self) -> Map<String, Value> {
         let mut all = DailySums::default();
         for day in self.days.values() {
             all.add(&day.all);
         }
-        let Value::Object(metrics) = metrics(&all) else {
+        let Ok(Value::Object(metrics)) = serde_json::to_value(Metrics(&all)) else {
             return Map::new();
         };
         metrics
@@ -183,62 +164,169 @@ impl Names {
             },
         })
     }
+}
 
-    fn entity(&self, id: &str) -> Value {
-        match self.entities.get(id) {
-            Some(alias) => json!({ self.label: alias }),
-            None => json!({}),
-        }
+/// A breakdown as it is answered: written without being made a [`Value`] first, because a hundred keys on ninety days are thousands of sums.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
+    pub(super) breakdown: &'a Breakdown,
+    pub(super) names: &'a Names,
+    pub(super) metadata: Map<String, Value>,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_map(None)?;
+        // The newest first.
+        let days = Each(|| {
+            let days = self.breakdown.days.iter().rev();
+            days.map(|(date, day)| OneDay(date, day, self.names))
+        });
+        answer.serialize_entry("results", &days)?;
+        answer.serialize_entry("metadata", &self.metadata)?;
+        answer.end()
     }
 }
 
-fn parts(parts: &BTreeMap<String, Part>, names: &Names, metadata: impl Fn(&str) -> Value) -> Value {
-    let part = |(name, part): (&String, &Part)| {
-        let shown = json!({
-            "metrics": metrics(&part.sums),
-            "metadata": metadata(name),
-            "api_key_breakdown": keys(&part.keys, names),
-        });
-        (name.clone(), shown)
-    };
-    Value::Object(parts.iter().map(part).collect())
+/// A list that is made while it is written.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
-fn keys(keys: &BTreeMap<String, DailySums>, names: &Names) -> Value {
-    let key = |(token, sums): (&String, &DailySums)| {
-        let name = names.keys.get(token);
-        let shown = json!({
-            "metrics": metrics(sums),
-            "metadata": {
-                "key_alias": name.and_then(|name| name.alias.clone()),
-                "team_id": name.and_then(|name| name.team_id.clone()),
-            },
-        });
-        (token.clone(), shown)
-    };
-    Value::Object(keys.iter().map(key).collect())
+struct OneDay<'a>(&'a str, &'a Day, &'a Names);
+
+impl Serialize for OneDay<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(date, day, names) = self;
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("date", date)?;
+        shown.serialize_entry("metrics", &Metrics(&day.all))?;
+        shown.serialize_entry("breakdown", &OfDay(day, names))?;
+        shown.end()
+    }
+}
+
+struct OfDay<'a>(&'a Day, &'a Names);
+
+impl Serialize for OfDay<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(day, names) = self;
+        let nothing = BTreeMap::<&str, &str>::new();
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("mcp_servers", &nothing)?;
+        for (name, parts) in [
+            ("models", &day.models),
+            ("model_groups", &day.model_groups),
+            ("providers", &day.providers),
+            ("endpoints", &day.endpoints),
+        ] {
+            shown.serialize_entry(name, &Parts(parts, names, false))?;
+        }
+        shown.serialize_entry("api_keys", &Keys(&day.keys, names))?;
+        shown.serialize_entry("entities", &Parts(&day.entities, names, true))?;
+        shown.serialize_entry("guardrails", &nothing)?;
+        shown.end()
+    }
+}
+
+/// Parts of a day; entities have names.
+struct Parts<'a>(&'a BTreeMap<String, Part>, &'a Names, bool);
+
+impl Serialize for Parts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(parts, names, entities) = self;
+        serializer.collect_map(parts.iter().map(|(name, part)| {
+            let alias = entities.then(|| names.entities.get(name)).flatten();
+            (name, OnePart(part, names, alias))
+        }))
+    }
+}
+
+struct OnePart<'a>(&'a Part, &'a Names, Option<&'a String>);
+
+impl Serialize for OnePart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(part, names, alias) = self;
+        let metadata: BTreeMap<_, _> = alias
+            .map(|alias| (names.label, alias))
+            .into_iter()
+            .collect();
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("metrics", &Metrics(&part.sums))?;
+        shown.serialize_entry("metadata", &metadata)?;
+        shown.serialize_entry("api_key_breakdown", &Keys(&part.keys, names))?;
+        shown.end()
+    }
+}
+
+struct Keys<'a>(&'a BTreeMap<String, DailySums>, &'a Names);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(keys, names) = self;
+        let key = |(token, sums)| (token, OneKey(sums, names.keys.get(token)));
+        serializer.collect_map(keys.iter().map(key))
+    }
+}
+
+struct OneKey<'a>(&'a DailySums, Option<&'a KeyName>);
+
+impl Serialize for OneKey<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(sums, name) = self;
+        let metadata = BTreeMap::from([
+            ("key_alias", name.and_then(|name| name.alias.as_ref())),
+            ("team_id", name.and_then(|name| name.team_id.as_ref())),
+        ]);
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("metrics", &Metrics(sums))?;
+        shown.serialize_entry("metadata", &metadata)?;
+        shown.end()
+    }
 }
 
 /// A sum under LiteLLM's names. What this product has no use for is zero.
-pub(in crate::routes) fn metrics(sums: &DailySums) -> Value {
-    json!({
-        "spend": nano_dollars(sums.spend),
-        "flat_cost": 0.0,
-        "ptu_hours": 0.0,
-        "prompt_tokens": sums.prompt_tokens,
-        "completion_tokens": sums.completion_tokens,
-        "cache_read_input_tokens": sums.cache_read,
-        "cache_creation_input_tokens": sums.cache_creation,
-        "compression_saved_tokens": 0,
-        "compression_savings_spend": 0.0,
-        "prompt_caching_savings_spend": 0.0,
-        "gateway_injected_caching_savings_spend": 0.0,
-        "autorouter_savings_spend": 0.0,
-        "total_tokens": sums.prompt_tokens + sums.completion_tokens,
-        "successful_requests": sums.successful_requests,
-        "failed_requests": sums.failed_requests,
-        "api_requests": sums.api_requests,
-        "total_response_time_ms": sums.total_response_time_ms,
-        "timed_requests": sums.timed_requests,
-    })
+pub(in crate::routes) struct Metrics<'a>(pub(in crate::routes) &'a DailySums);
+
+impl Serialize for Metrics<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(sums) = self;
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("spend", &nano_dollars(sums.spend))?;
+        for unused in ["flat_cost", "ptu_hours"] {
+            shown.serialize_entry(unused, &0.0)?;
+        }
+        for (name, count) in [
+            ("prompt_tokens", sums.prompt_tokens),
+            ("completion_tokens", sums.completion_tokens),
+            ("cache_read_input_tokens", sums.cache_read),
+            ("cache_creation_input_tokens", sums.cache_creation),
+            ("compression_saved_tokens", 0),
+        ] {
+            shown.serialize_entry(name, &count)?;
+        }
+        for unused in [
+            "compression_savings_spend",
+            "prompt_caching_savings_spend",
+            "gateway_injected_caching_savings_spend",
+            "autorouter_savings_spend",
+        ] {
+            shown.serialize_entry(unused, &0.0)?;
+        }
+        for (name, count) in [
+            ("total_tokens", sums.prompt_tokens + sums.completion_tokens),
+            ("successful_requests", sums.successful_requests),
+            ("failed_requests", sums.failed_requests),
+            ("api_requests", sums.api_requests),
+            ("total_response_time_ms", sums.total_response_time_ms),
+            ("timed_requests", sums.timed_requests),
+        ] {
+            shown.serialize_entry(name, &count)?;
+        }
+        shown.end()
+    }
 }

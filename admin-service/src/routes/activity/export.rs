@@ -7,7 +7,7 @@ use futures::stream::{self, Stream};
 use serde_json::{Value, json};
 
 use super::queries::export_query;
-use super::{METRICS, metrics, which};
+use super::{METRICS, Metrics, which};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{Of, Record, TEXT, list, one};
@@ -192,7 +192,7 @@ impl Format {
                     "date": key.date, dimension.column(): key.entity, "alias": named.entity_alias,
                     "api_key": key.api_key, "key_alias": named.key_alias, "model": key.model,
                     "model_group": key.model_group, "custom_llm_provider": key.provider,
-                    "endpoint": key.endpoint, "metrics": metrics(&named.row.sums),
+                    "endpoint": key.endpoint, "metrics": Metrics(&named.row.sums),
                 });
                 format!("{}{shown}", if first { "" } else { "," })
             }

@@ -13,9 +13,9 @@ use crate::request::{Param, Query};
 use crate::routes::activity::scope::days;
 use crate::routes::answer::Answer;
 use crate::routes::shape::nano_dollars;
-use crate::routes::spend::by_entity;
+use crate::routes::spend::{MOST_KEYS, by_entity};
 use crate::store::keys::token_of;
-use crate::store::reports::{By, Reach, Which, entity_names, sums};
+use crate::store::reports::{By, Reach, Which, dearest, entity_names, sums, sums_of};
 use crate::store::spend::Dimension;
 
 /// The answer: objects whose names depend on what is asked for.
@@ -95,19 +95,34 @@ async fn by_day(
     singular: &str,
 ) -> Result<Answer, ApiError> {
     let mut connection = app.store.read().await?;
+    // What a day cost an entity is of all keys; those are named that have ever spent most.
+    let by = [By::Date, By::Entity];
+    let totals = sums(&mut connection, which, &by, Some(MOST_SUMS)).await?;
+    let keys = dearest(&mut connection, By::ApiKey, &which.days.first, MOST_KEYS).await?;
     let by = [By::Date, By::Entity, By::Model, By::ApiKey];
-    let found = sums(&mut connection, which, &by, Some(MOST_SUMS)).await?;
-    let ids = found.iter().filter_map(|(names, _)| names.get(1).cloned());
+    let found = sums_of(&mut connection, which, (By::ApiKey, &keys), &by).await?;
+    let ids = totals.iter().filter_map(|(names, _)| names.get(1).cloned());
     let ids = ids.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     let aliases = entity_names(&mut connection, which.dimension, &ids).await?;
     let mut days: BTreeMap<&str, BTreeMap<&str, (i64, Vec<Value>)>> = BTreeMap::new();
+    for (names, sums) in &totals {
+        let [date, entity] = &names[..] else {
+            continue;
+        };
+        let name = aliases.get(entity).unwrap_or(entity);
+        let (total, _) = days.entry(date).or_default().entry(name).or_default();
+        *total += sums.spend;
+    }
     for (names, sums) in &found {
         let [date, entity, model, api_key] = &names[..] else {
             continue;
         };
         let name = aliases.get(entity).unwrap_or(entity);
-        let (total, parts) = days.entry(date).or_default().entry(name).or_default();
-        *total += sums.spend;
+        // An entity that is beyond the most has no total either.
+        let day = days.get_mut(date.as_str());
+        let Some((_, parts)) = day.and_then(|day| day.get_mut(name.as_str())) else {
+            continue;
+        };
         parts.push(json!({
             "model": model,
             "spend": nano_dollars(sums.spend),

@@ -14,7 +14,7 @@ use crate::routes::activity::scope::{self, days, mine};
 use crate::routes::answer::Answer;
 use crate::routes::shape::nano_dollars;
 use crate::store::keys::token_of;
-use crate::store::reports::{By, Mine, Reach, Sums, Which, sums};
+use crate::store::reports::{By, Mine, Reach, Sums, Which, dearest, sums, sums_of};
 use crate::store::spend::{DailySums, Dimension};
 
 /// The answer.
@@ -105,6 +105,9 @@ pub async fn key_report(
 const MOST: usize = 1_000;
 /// Most sums that are read for it.
 const MOST_SUMS: u32 = 20_000;
+/// Keys and users that a report of everybody names.
+pub(in crate::routes) const MOST_KEYS: u32 = 1_000;
+pub(in crate::routes) const MOST_USERS: u32 = 500;
 
 /// Sums by entity, and by model within each.
 pub(in crate::routes) async fn by_entity(
@@ -114,7 +117,18 @@ pub(in crate::routes) async fn by_entity(
     name: &str,
 ) -> Result<Answer, ApiError> {
     let mut connection = app.store.read().await?;
-    let found = sums(&mut connection, which, &[by, By::Model], Some(MOST_SUMS)).await?;
+    let parts = [by, By::Model];
+    let found = if which.is_everything() {
+        let most = if by == By::ApiKey {
+            MOST_KEYS
+        } else {
+            MOST_USERS
+        };
+        let names = dearest(&mut connection, by, &which.days.first, most).await?;
+        sums_of(&mut connection, which, (by, &names), &parts).await?
+    } else {
+        sums(&mut connection, which, &parts, Some(MOST_SUMS)).await?
+    };
     Ok(Answer::new(shown(found, name)))
 }
 

@@ -4,41 +4,81 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::report::{MOST_KEYS, MOST_USERS};
+use crate::app::App;
+use crate::error::ApiError;
 use crate::routes::shape::nano_dollars;
-use crate::store::spend::SummaryRow;
+use crate::store::reports::{By, Days, Which, dearest, sums, sums_of};
+use crate::store::spend::{Dimension, SummaryRow};
 
 /// One object for each day: its sum, the sums of users and models, and beside them each key's under its hash.
 pub(super) fn summarized(rows: &[SummaryRow]) -> Value {
-    let mut days: BTreeMap<&str, Day<'_>> = BTreeMap::new();
+    let mut days: BTreeMap<String, Day> = BTreeMap::new();
     for row in rows {
-        let day = days.entry(&row.date).or_default();
+        let day = days.entry(row.date.clone()).or_default();
         day.spend += row.spend;
         for (sums, name) in [
             (&mut day.keys, &row.api_key),
             (&mut day.users, &row.user_id),
             (&mut day.models, &row.model),
         ] {
-            *sums.entry(name).or_default() += row.spend;
+            *sums.entry(name.clone()).or_default() += row.spend;
         }
     }
-    days.into_iter()
-        .map(|(date, day)| day.shown(date))
-        .collect()
+    shown(days)
+}
+
+/// The same of everybody. The sums of days and models are of all requests; keys and users are named that have ever spent most.
+pub(super) async fn of_everybody(
+    app: &App,
+    (first, last): (String, String),
+) -> Result<Value, ApiError> {
+    let which = Which::all(Dimension::User, Days { first, last });
+    let mut connection = app.store.read().await?;
+    let mut days: BTreeMap<String, Day> = BTreeMap::new();
+    for (names, sums) in sums(&mut connection, &which, &[By::Date, By::Model], None).await? {
+        if let [date, model] = &names[..] {
+            let day = days.entry(date.clone()).or_default();
+            day.spend += sums.spend;
+            *day.models.entry(model.clone()).or_default() += sums.spend;
+        }
+    }
+    for (by, most) in [(By::ApiKey, MOST_KEYS), (By::Entity, MOST_USERS)] {
+        let named = dearest(&mut connection, by, &which.days.first, most).await?;
+        let parts = [By::Date, by];
+        for (names, sums) in sums_of(&mut connection, &which, (by, &named), &parts).await? {
+            if let [date, name] = &names[..] {
+                let day = days.entry(date.clone()).or_default();
+                let named = match by {
+                    By::ApiKey => &mut day.keys,
+                    _ => &mut day.users,
+                };
+                *named.entry(name.clone()).or_default() += sums.spend;
+            }
+        }
+    }
+    Ok(shown(days))
 }
 
 #[derive(Default)]
-struct Day<'a> {
+struct Day {
     spend: i64,
-    keys: BTreeMap<&'a str, i64>,
-    users: BTreeMap<&'a str, i64>,
-    models: BTreeMap<&'a str, i64>,
+    keys: BTreeMap<String, i64>,
+    users: BTreeMap<String, i64>,
+    models: BTreeMap<String, i64>,
 }
 
-impl Day<'_> {
+fn shown(days: BTreeMap<String, Day>) -> Value {
+    days.into_iter()
+        .map(|(date, day)| day.shown(&date))
+        .collect()
+}
+
+impl Day {
     fn shown(self, date: &str) -> Value {
-        let object = |sums: BTreeMap<&str, i64>| {
+        let object = |sums: BTreeMap<String, i64>| {
             sums.into_iter()
-                .map(|(name, sum)| (name.to_owned(), nano_dollars(sum)))
+                .map(|(name, sum)| (name, nano_dollars(sum)))
                 .collect::<Map<_, _>>()
         };
         let mut day = object(self.keys);

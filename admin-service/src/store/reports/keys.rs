@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{NaiveDate, NaiveTime};
 use sqlx::{AnyConnection, Row};
 
-use super::{By, DailyRow, Days, Which, columns, read_row, sums};
+use super::{By, DailyRow, Days, Reach, Sums, Which, columns, read_row, sums};
 use crate::store::StoreError;
 use crate::store::conditions::Conditions;
 use crate::store::outbox::unsigned;
@@ -82,6 +83,63 @@ pub async fn of_keys(
         }
     }
     Ok(rows)
+}
+
+/// Keys (`By::ApiKey`) or users with requests on or after a day that have ever spent most, the dearest first; '' stands for requests without a
+/// user. A report of everybody names these: which ones spent most in its own days would take a look at all of their sums.
+pub async fn dearest(
+    connection: &mut AnyConnection,
+    by: By,
+    since: &str,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    let mut conditions = Conditions::default();
+    let (from, name, spent) = if by == By::ApiKey {
+        let since = conditions.text(since);
+        conditions.add(format!("last_date >= {since}"));
+        ("api_key_spend", "api_key", "spend")
+    } else {
+        let midnight = NaiveDate::parse_from_str(since, "%Y-%m-%d").ok();
+        let midnight = midnight.map_or(0, |day| {
+            day.and_time(NaiveTime::MIN).and_utc().timestamp_millis()
+        });
+        let since = conditions.number(midnight);
+        conditions.add(format!("kind = 'user' AND last_ms >= {since}"));
+        ("spend_scopes", "object_id", "total")
+    };
+    let clause = conditions.clause();
+    let most = conditions.number(most.into());
+    let statement = format!(
+        "SELECT {name} AS name FROM {from} {clause} ORDER BY {spent} DESC, {name} DESC LIMIT {most}"
+    );
+    let rows = conditions.fetch(connection, statement).await?;
+    let mut names = match by {
+        By::ApiKey => Vec::new(),
+        _ => vec![String::new()],
+    };
+    for row in &rows {
+        names.push(row.try_get("name")?);
+    }
+    Ok(names)
+}
+
+/// The sums of these keys or users alone, told apart by `by`.
+pub async fn sums_of(
+    connection: &mut AnyConnection,
+    which: &Which,
+    (of, names): (By, &[String]),
+    by: &[By],
+) -> Result<Sums, StoreError> {
+    let mut all = Vec::new();
+    for names in names.chunks(100) {
+        let mut part = which.clone();
+        match of {
+            By::ApiKey => part.api_keys = Some(names.to_vec()),
+            _ => part.reach = Reach::These(names.to_vec()),
+        }
+        all.extend(sums(connection, &part, by, None).await?);
+    }
+    Ok(all)
 }
 
 /// Keys that are looked at for the ones that spent most: where thousands spend alike, which of them is first says little, and adding all of them

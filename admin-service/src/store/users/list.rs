@@ -66,9 +66,15 @@ pub enum Sort {
     KeyCount,
 }
 
-/// Keys of a user: the master key's row is the service's own.
+/// Keys of a user of the page: the master key's row is the service's own.
 const KEYS: &str = "(SELECT COUNT(*) FROM virtual_keys k WHERE k.user_id = users.user_id \
                     AND (k.key_type IS NULL OR k.key_type <> 'master'))";
+
+/// What a sum over other tables is sorted by: one pass over them, not one look for every user.
+const COUNTED: &str = "LEFT JOIN (SELECT k.user_id AS owner, COUNT(*) AS sorted FROM virtual_keys k \
+                       WHERE k.key_type IS NULL OR k.key_type <> 'master' GROUP BY k.user_id) AS counted ON owner = users.user_id";
+const SPENT: &str = "LEFT JOIN (SELECT s.object_id AS owner, SUM(s.spent) AS sorted FROM spend_scopes s \
+                     WHERE s.kind = 'user' GROUP BY s.object_id) AS counted ON owner = users.user_id";
 
 impl Sort {
     /// The columns, as LiteLLM names them.
@@ -98,17 +104,21 @@ impl Sort {
             Self::UserId => "user_id",
             Self::UserEmail => "COALESCE(user_email_folded, '')",
             Self::CreatedAt => "created_at",
-            Self::Spend => {
-                "COALESCE((SELECT SUM(s.spent) FROM spend_scopes s \
-                 WHERE s.kind = 'user' AND s.object_id = users.user_id), 0)"
-            }
             Self::UserAlias => "COALESCE(user_alias, '')",
             Self::UserRole => "COALESCE(user_role, '')",
             Self::MaxBudget => "COALESCE(max_budget, 9223372036854775807)",
             Self::UpdatedAt => "updated_at",
             Self::SsoUserId => "COALESCE(sso_user_id, '')",
             Self::Status => "COALESCE(blocked, 0)",
-            Self::KeyCount => KEYS,
+            Self::Spend | Self::KeyCount => "COALESCE(sorted, 0)",
+        }
+    }
+
+    fn joined(self) -> &'static str {
+        match self {
+            Self::Spend => SPENT,
+            Self::KeyCount => COUNTED,
+            _ => "",
         }
     }
 }
@@ -201,14 +211,13 @@ pub async fn list(connection: &mut AnyConnection, what: &ListUsers) -> Result<Li
     };
     let direction = if what.descending { "DESC" } else { "ASC" };
     let count = format!("SELECT COUNT(*) AS total FROM users {which}");
-    let order = format!(
-        "ORDER BY {} {direction}, user_id {direction}",
-        what.sort.expression()
-    );
+    let (place, joined) = (what.sort.expression(), what.sort.joined());
     // The inner statement picks the page without reading rows that are skipped.
     let page = format!(
-        "SELECT {}, {KEYS} AS key_count FROM users WHERE user_id IN \
-         (SELECT user_id FROM users {which} {order} LIMIT ${} OFFSET ${}) {order}",
+        "SELECT {}, {KEYS} AS key_count FROM users JOIN \
+         (SELECT user_id AS paged, {place} AS place FROM users {joined} {which} \
+         ORDER BY place {direction}, user_id {direction} LIMIT ${} OFFSET ${}) AS page ON paged = users.user_id \
+         ORDER BY place {direction}, user_id {direction}",
         COLUMNS.join(", "),
         values.len() + 1,
         values.len() + 2

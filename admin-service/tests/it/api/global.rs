@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::clients::{detail, error, text};
+use super::clients::{Api, detail, error, text};
 use super::spend::{DAYS, World, number};
 use crate::on_both;
 use crate::support::database::Database;
-use crate::support::rows;
+use crate::support::rows::{self, run};
 
 on_both!(sums_of_all_are_exact_and_agree, sums);
 async fn sums(database: Database) {
@@ -298,5 +298,85 @@ async fn reset(database: Database) {
     assert_eq!(
         world.api.master().get("/global/spend").await.ok()["spend"],
         number("2.001500001")
+    );
+}
+
+/// `key-1` to `key-1100` of 600 users and a team; the i-th has spent i nano-dollars in one request.
+const MANY: &str =
+    "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i+1 FROM n WHERE i < 1100) ";
+const GROUP: &str = "date, api_key, model, model_group, custom_llm_provider, endpoint, spend, prompt_tokens, completion_tokens, \
+     cache_read_input_tokens, cache_creation_input_tokens, cache_hits, api_requests, successful_requests, failed_requests, \
+     total_response_time_ms, timed_requests";
+const ROW: &str = "'2026-11-20', 'key-' || i, 'm', 'm', 'openai', '/chat/completions', i, 1, 1, 0, 0, 0, 1, 1, 0, 1, 1 FROM n";
+const OVER_KEYS: &str = "'2026-11-20', 'm', 'm', 'openai', '/chat/completions', SUM(i), 1100, 1100, 0, 0, 0, 1100, 1100, 0, 1100, 1100 FROM n";
+
+on_both!(
+    reports_of_everybody_are_exact_beyond_the_keys_that_they_name,
+    beyond
+);
+async fn beyond(database: Database) {
+    let api = Api::start(database).await;
+    let group = GROUP.replace("api_key, ", "");
+    for statement in [
+        format!(
+            "{MANY} INSERT INTO daily_user_spend (user_id, {GROUP}) SELECT 'user-' || (i % 600), {ROW}"
+        ),
+        format!("{MANY} INSERT INTO daily_team_spend (team_id, {GROUP}) SELECT 'team', {ROW}"),
+        format!(
+            "{MANY} INSERT INTO daily_spend (kind, entity_id, {group}) SELECT 'all', '', {OVER_KEYS}"
+        ),
+        format!(
+            "{MANY} INSERT INTO daily_spend (kind, entity_id, {group}) SELECT 'team', 'team', {OVER_KEYS}"
+        ),
+        format!(
+            "{MANY} INSERT INTO api_key_spend (api_key, spend, last_date) SELECT 'key-' || i, i, '2026-11-20' FROM n"
+        ),
+        format!(
+            "{MANY} INSERT INTO spend_scopes (kind, object_id, partition_no, window_start_ms, spent, total, last_ms) \
+             SELECT 'user', 'user-' || (i % 600), 0, 0, SUM(i), SUM(i), 1795132800000 FROM n GROUP BY i % 600"
+        ),
+    ] {
+        run(&api.database.store, &statement).await;
+    }
+    let master = api.master();
+    const DAY: &str = "start_date=2026-11-20&end_date=2026-11-20";
+    let all = number("0.00060555");
+    let report = master.get(&format!("/global/spend/report?{DAY}")).await;
+    let team = report.ok()[0]["teams"][0].clone();
+    assert_eq!(team["total_spend"], all);
+    let named = team["metadata"].as_array().unwrap();
+    assert_eq!(named.len(), 1_000);
+    assert!(
+        named.iter().all(|key| key["api_key"] != "key-100"),
+        "it spent less than a thousand others"
+    );
+    let day = master.get(&format!("/spend/logs?{DAY}")).await.ok();
+    let day = day[0].as_object().unwrap();
+    assert_eq!(day["spend"], all);
+    assert_eq!(day["models"], json!({"m": all}));
+    let keys = day.keys().filter(|name| name.starts_with("key-"));
+    assert_eq!(keys.count(), 1_000);
+    assert_eq!(day["key-101"], number("0.000000101"));
+    assert_eq!(day["users"].as_object().unwrap().len(), 500);
+    assert_eq!(day["users"]["user-500"], number("0.0000016"));
+    let users = master.get(&format!("/user/spend/report?{DAY}")).await.ok();
+    assert_eq!(users.as_array().unwrap().len(), 500);
+    assert_eq!(users[0]["user_id"], "user-500");
+    assert_eq!(users[0]["total_cost"], number("0.0000016"));
+
+    for user in ["user-1", "user-500", "user-2"] {
+        let body = json!({"user_id": user, "auto_create_key": false});
+        master.post("/user/new", body).await.ok();
+    }
+    let list = master.get("/user/list?sort_by=spend&sort_order=desc").await;
+    let ids: Vec<Value> = list.ok()["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["user_id"].clone())
+        .collect();
+    assert_eq!(
+        ids[..3],
+        [json!("user-500"), json!("user-2"), json!("user-1")]
     );
 }
