@@ -1,6 +1,8 @@
 //! The admin service on a large database: what lists, reports and changes take, on SQLite and on PostgreSQL.
 
+mod drain;
 mod fill;
+mod reads;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,24 +11,45 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tollkeeper_tests::client::raw;
-use tollkeeper_tests::load::{number, percentile};
+use tollkeeper_tests::load::percentile;
 use tollkeeper_tests::stack::{Options, Postgres, Programs, Stack};
 use tollkeeper_tests::{clock, setup};
 
 use super::resident;
 pub use fill::Size;
 
-/// Calls of each kind.
+/// Calls of each kind, unless they take longer than [`LONGEST`].
 const CALLS: usize = 200;
+/// After this a kind has been called often enough.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// What one database took.
 #[derive(Debug)]
 struct Found {
     engine: &'static str,
-    /// Name, p50 and p99 in milliseconds, and what it should be.
-    times: Vec<(String, f64, f64, f64)>,
-    /// Name, value, unit, and what it should be.
-    others: Vec<(&'static str, f64, &'static str, f64)>,
+    times: Vec<Times>,
+    others: Vec<Figure>,
+}
+
+/// What one kind of call took, milliseconds.
+#[derive(Debug)]
+struct Times {
+    what: &'static str,
+    calls: usize,
+    p50: f64,
+    p99: f64,
+    /// What 99 of 100 should take at most.
+    target: f64,
+}
+
+/// Something else that was measured.
+#[derive(Debug)]
+struct Figure {
+    what: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// What it should be at most, or, of a rate, at least.
+    target: f64,
 }
 
 /// Measures on both and prints; results also go to `folder`.
@@ -83,128 +106,73 @@ async fn measure(
     stack.admin.restart(&stack.client).await?;
     until_filled(&stack).await?;
     let filled = began.elapsed();
-    let reach = to_be_enforced(&stack).await?;
     let mut found = Found {
         engine,
-        times: vec![(
-            "publish to enforced".to_owned(),
-            percentile(&reach, 0.5) / 1e3,
-            percentile(&reach, 0.99) / 1e3,
-            100.0,
-        )],
+        times: Vec::new(),
         others: Vec::new(),
     };
-    for (name, path, most) in reads(size) {
-        setup::progress(name);
-        let mut times = Vec::with_capacity(CALLS);
-        for call in 0..CALLS {
-            let path = path(call);
-            let asked = clock::now();
+    found.add("publish to enforced", to_be_enforced(&stack).await?, 100.0);
+    for read in reads::all(size) {
+        let times = timed(async |call| {
+            let path = (read.path)(call);
             stack.get_admin(&path).await.with_context(|| path.clone())?;
-            times.push(micros(asked.elapsed()));
-        }
-        found.add(name, times, most);
+            Ok(())
+        });
+        found.add(read.what, times.await?, read.target);
     }
-    let mut times = Vec::with_capacity(CALLS);
-    for call in 0..CALLS {
+    let memory = resident(stack.admin.process())?;
+    let times = timed(async |call| {
         let body = json!({"user_id": format!("user-{call}"), "max_budget": 1, "rpm_limit": 10});
-        let asked = clock::now();
         stack.key(&body).await?;
-        times.push(micros(asked.elapsed()));
-    }
-    found.add("/key/generate", times, 30.0);
+        Ok(())
+    });
+    found.add("/key/generate", times.await?, 30.0);
+    setup::progress("spend events drained");
+    let rate = drain::rate(&stack, size).await?;
     found.others = vec![
-        ("Redis filled, from start", filled.as_secs_f64(), "s", 30.0),
-        (
-            "memory of the admin service",
-            resident(stack.admin.process())?,
-            "MiB",
-            150.0,
-        ),
+        Figure {
+            what: "Redis filled, from start",
+            value: filled.as_secs_f64(),
+            unit: "s",
+            target: 30.0,
+        },
+        Figure {
+            what: "memory of the admin service",
+            value: memory,
+            unit: "MiB",
+            target: 150.0,
+        },
+        Figure {
+            what: "spend events drained",
+            value: rate,
+            unit: "a second",
+            target: if options.database.is_some() {
+                20_000.0
+            } else {
+                10_000.0
+            },
+        },
     ];
+    for figure in &found.others {
+        setup::progress(&format!(
+            "{}: {:.1} {}",
+            figure.what, figure.value, figure.unit
+        ));
+    }
     stack.stop().await?;
     Ok(found)
 }
 
-type Request = Box<dyn Fn(usize) -> String>;
-
-/// What is read: its name, the path of a call, and how many milliseconds 99 of 100 may take.
-fn reads(size: Size) -> Vec<(&'static str, Request, f64)> {
-    let pages = |size: u64, page: u64| usize::try_from((size / page).max(1)).unwrap_or(1);
-    let key_pages = pages(size.keys, 100);
-    let user_pages = pages(size.users, 100);
-    let days = "start_date=2000-01-01&end_date=2100-01-01";
-    let users = usize::try_from(size.users.max(1)).unwrap_or(1);
-    vec![
-        (
-            "/key/list, a page of 100",
-            Box::new(move |call| {
-                let page = 1 + call * 7919 % key_pages;
-                format!("/key/list?size=100&return_full_object=true&page={page}")
-            }),
-            20.0,
-        ),
-        (
-            "/key/list of a user",
-            Box::new(move |call| format!("/key/list?size=100&user_id=user-{}", call * 31 % users)),
-            20.0,
-        ),
-        (
-            "/user/list, a page of 100",
-            Box::new(move |call| {
-                let page = 1 + call * 7919 % user_pages;
-                format!("/user/list?page_size=100&page={page}")
-            }),
-            20.0,
-        ),
-        (
-            "/user/info of a user",
-            Box::new(move |call| format!("/user/info?user_id=user-{}", call * 31 % users)),
-            20.0,
-        ),
-        (
-            "/user/daily/activity",
-            Box::new(move |call| {
-                format!(
-                    "/user/daily/activity?user_id=user-{}&{days}",
-                    call * 31 % users
-                )
-            }),
-            100.0,
-        ),
-        (
-            "/team/daily/activity",
-            Box::new(move |call| {
-                format!(
-                    "/team/daily/activity?team_ids=team-{}&{days}",
-                    call % (users / 100).max(1)
-                )
-            }),
-            100.0,
-        ),
-        (
-            "/global/activity",
-            Box::new(move |_| format!("/global/activity?{days}")),
-            100.0,
-        ),
-        (
-            "/user/daily/activity/aggregated of all",
-            Box::new(move |_| format!("/user/daily/activity/aggregated?{days}")),
-            100.0,
-        ),
-        (
-            "/global/spend/keys",
-            Box::new(move |_| "/global/spend/keys?limit=10".to_owned()),
-            100.0,
-        ),
-        (
-            "/spend/logs of a key",
-            Box::new(move |_| {
-                "/spend/logs/v2?page=1&page_size=50&start_date=2000-01-01%2000:00:00&end_date=2100-01-01%2000:00:00".to_owned()
-            }),
-            100.0,
-        ),
-    ]
+/// Microseconds of one call after another.
+async fn timed(call: impl AsyncFn(usize) -> Result<()>) -> Result<Vec<u32>> {
+    let mut times = Vec::with_capacity(CALLS);
+    let began = clock::now();
+    while times.len() < CALLS && began.elapsed() < LONGEST {
+        let asked = clock::now();
+        call(times.len()).await?;
+        times.push(micros(asked.elapsed()));
+    }
+    Ok(times)
 }
 
 /// Takes from Redis what it holds: the service then fills it with everything.
@@ -231,7 +199,7 @@ async fn until_filled(stack: &Stack) -> Result<()> {
     }
 }
 
-/// Microseconds from the answer to `/key/block` or `/key/unblock` until the gateway follows, sorted.
+/// Microseconds from the answer to `/key/block` or `/key/unblock` until the gateway follows.
 async fn to_be_enforced(stack: &Stack) -> Result<Vec<u32>> {
     let envoy = stack.envoys.first().context("no Envoy was started")?;
     let key = stack.key(&json!({})).await?;
@@ -259,7 +227,6 @@ async fn to_be_enforced(stack: &Stack) -> Result<Vec<u32>> {
         }
         times.push(micros(asked.elapsed()));
     }
-    times.sort_unstable();
     Ok(times)
 }
 
@@ -268,48 +235,61 @@ fn micros(time: Duration) -> u32 {
 }
 
 impl Found {
-    fn add(&mut self, name: &str, mut times: Vec<u32>, most: f64) {
+    fn add(&mut self, what: &'static str, mut times: Vec<u32>, target: f64) {
         times.sort_unstable();
-        let (p50, p99) = (
-            percentile(&times, 0.5) / 1e3,
-            percentile(&times, 0.99) / 1e3,
-        );
-        self.times.push((name.to_owned(), p50, p99, most));
+        let times = Times {
+            what,
+            calls: times.len(),
+            p50: percentile(&times, 0.5) / 1e3,
+            p99: percentile(&times, 0.99) / 1e3,
+            target,
+        };
+        let Times { p50, p99, .. } = times;
+        setup::progress(&format!("{what}: p50 {p50:.1} ms, p99 {p99:.1} ms"));
+        self.times.push(times);
     }
 
     fn json(&self) -> Value {
         let tenth = |value: f64| (value * 10.0).round() / 10.0;
-        let times: Vec<Value> = self
-            .times
-            .iter()
-            .map(|(name, p50, p99, most)| json!({"what": name, "p50_ms": tenth(*p50), "p99_ms": tenth(*p99), "target_p99_ms": most}))
-            .collect();
-        let others: Vec<Value> = self
-            .others
-            .iter()
-            .map(|(name, value, unit, most)| json!({"what": name, "value": tenth(*value), "unit": unit, "target": most}))
-            .collect();
-        json!({"engine": self.engine, "times": times, "others": others})
+        let times = self.times.iter().map(|times| {
+            json!({"what": times.what, "calls": times.calls, "p50_ms": tenth(times.p50), "p99_ms": tenth(times.p99),
+                "target_p99_ms": times.target})
+        });
+        let others = self.others.iter().map(|figure| {
+            json!({"what": figure.what, "value": tenth(figure.value), "unit": figure.unit, "target": figure.target})
+        });
+        json!({"engine": self.engine, "times": times.collect::<Vec<_>>(), "others": others.collect::<Vec<_>>()})
     }
 
     fn text(&self) -> String {
         let mut text = format!(
-            "\n{}, {} calls each\n  {:<32}{:>10}{:>10}{:>10}\n",
-            self.engine,
-            number(CALLS),
-            "",
-            "p50, ms",
-            "p99, ms",
-            "target"
+            "\n{}\n  {:<44}{:>8}{:>10}{:>10}{:>10}\n",
+            self.engine, "", "calls", "p50, ms", "p99, ms", "target"
         );
         // Writing to a String cannot fail.
-        for (name, p50, p99, most) in &self.times {
-            let _ = writeln!(text, "  {name:<32}{p50:>10.1}{p99:>10.1}{most:>10.0}");
-        }
-        for (name, value, unit, most) in &self.others {
+        for times in &self.times {
+            let Times {
+                what,
+                calls,
+                p50,
+                p99,
+                target,
+            } = times;
             let _ = writeln!(
                 text,
-                "  {name:<32}{:>10}{value:>10.1}{most:>10.0} {unit}",
+                "  {what:<44}{calls:>8}{p50:>10.1}{p99:>10.1}{target:>10.0}"
+            );
+        }
+        for figure in &self.others {
+            let Figure {
+                what,
+                value,
+                unit,
+                target,
+            } = figure;
+            let _ = writeln!(
+                text,
+                "  {what:<44}{:>18}{value:>10.1}{target:>10.0} {unit}",
                 ""
             );
         }
