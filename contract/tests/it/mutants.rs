@@ -320,6 +320,54 @@ const MUTANTS: &[Mutant] = &[
         ">=string.sub(new,7,22)",
         "=='x'",
     ),
+    mutant(
+        "a correction is made twice",
+        Script::Correct,
+        "sequence<=done",
+        "false",
+    ),
+    mutant(
+        "a correction overtakes another",
+        Script::Correct,
+        "sequence>done+1",
+        "false",
+    ),
+    mutant(
+        "a correction counts in every window",
+        Script::Correct,
+        "s.start==tonumber(ARGV[3])",
+        "true",
+    ),
+    mutant(
+        "a correction adds",
+        Script::Correct,
+        "-tonumber(ARGV[4])",
+        "tonumber(ARGV[4])",
+    ),
+    mutant(
+        "settings that are known come along",
+        Script::LookUp,
+        "~=ARGV[1]",
+        "~='x'",
+    ),
+    mutant(
+        "settings come from a closed index",
+        Script::LookUp,
+        "got[1] and string",
+        "string",
+    ),
+    mutant(
+        "records come in another order",
+        Script::LookUp,
+        "names[i]=ARGV[2]..id",
+        "table.insert(names,1,ARGV[2]..id)",
+    ),
+    mutant(
+        "the partition's marker stands for the index's",
+        Script::LookUp,
+        "clock(),got[1],got[3]",
+        "clock(),got[3],got[3]",
+    ),
 ];
 
 fn is_caught(mutant: &Mutant) -> bool {

@@ -1,5 +1,7 @@
 //! Draws what happens next, does it to both ledgers, and compares.
 
+mod admin;
+
 use std::collections::BTreeMap;
 
 use contract::id::{CustomerId, ReservationId, Rev};
@@ -38,6 +40,8 @@ pub struct Coverage {
     pub wipes: u64,
     pub expired_scopes: u64,
     pub records: u64,
+    pub corrected: u64,
+    pub looked_up: u64,
     /// Most closed rate segments that one scope had in its window.
     pub deepest_window: u64,
     /// How often a scope's second string was seen shortened.
@@ -45,7 +49,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    fn figures(&self) -> [u64; 21] {
+    fn figures(&self) -> [u64; 23] {
         let Self {
             admitted,
             denied: [rpm, tpm, parallel, budget],
@@ -71,6 +75,8 @@ impl Coverage {
             self.wipes,
             self.expired_scopes,
             self.records,
+            self.corrected,
+            self.looked_up,
             self.deepest_window,
             self.compactions,
         ]
@@ -95,6 +101,8 @@ impl Coverage {
         self.wipes += other.wipes;
         self.expired_scopes += other.expired_scopes;
         self.records += other.records;
+        self.corrected += other.corrected;
+        self.looked_up += other.looked_up;
         self.deepest_window = self.deepest_window.max(other.deepest_window);
         self.compactions += other.compactions;
     }
@@ -165,7 +173,9 @@ impl Driver {
             480..600 => self.settle()?,
             600..640 => self.release()?,
             640..720 => self.renew()?,
-            720..770 => self.sweep()?,
+            720..755 => self.sweep()?,
+            755..763 => self.correct()?,
+            763..770 => self.look_up()?,
             770..960 => self.move_time()?,
             960..985 => self.change_a_record()?,
             985..988 => self.raise_the_catalogue()?,
