@@ -29,9 +29,8 @@ impl Work<'_> {
             ));
             return Ok(());
         }
-        // Also a value that a key had before it was rotated or deleted: it is nobody else's.
-        let known = keys::find(tx.connection(), keys::Which::Token(&token)).await?;
-        let there = known.is_some() || keys::former::is_taken(tx.connection(), &token).await?;
+        // A value that a key had before it was rotated or deleted is nobody else's either.
+        let there = keys::former::is_taken(tx.connection(), &token).await?;
         if !self.is_new(there) {
             return Ok(());
         }

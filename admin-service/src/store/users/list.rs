@@ -6,8 +6,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{COLUMNS, UserRow};
 use crate::store::StoreError;
+use crate::store::conditions::Conditions;
 use crate::store::outbox::{placeholders, unsigned};
-use crate::store::row::escaped;
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -132,113 +132,78 @@ pub struct Listed {
     pub total: u64,
 }
 
-/// Conditions and the texts they need, in order.
-#[derive(Default)]
-struct Conditions {
-    parts: Vec<String>,
-    values: Vec<String>,
-}
-
-impl Conditions {
-    fn place(&mut self, value: &str) -> String {
-        self.values.push(value.to_owned());
-        format!("${}", self.values.len())
-    }
-
-    fn one_of(&mut self, column: &str, values: &[String]) -> String {
-        if values.is_empty() {
-            return "1 = 0".to_owned();
-        }
-        let places = placeholders(self.values.len() + 1, values.len());
-        self.values.extend(values.iter().cloned());
-        format!("{column} IN ({places})")
-    }
-
-    fn contains(&mut self, column: &str, part: &str) -> String {
-        let place = self.place(&format!("%{}%", escaped(part)));
-        format!("LOWER({column}) LIKE LOWER({place}) ESCAPE '!'")
-    }
-}
-
 impl ListUsers {
     fn conditions(&self) -> Conditions {
         let mut all = Conditions::default();
-        let mut parts = Vec::new();
-        if !self.user_ids.is_empty() {
-            parts.push(all.one_of("user_id", &self.user_ids));
+        for (column, ids) in [
+            ("user_id", &self.user_ids),
+            ("sso_user_id", &self.sso_user_ids),
+        ] {
+            if !ids.is_empty() {
+                all.any_of(column, ids);
+            }
         }
-        if !self.sso_user_ids.is_empty() {
-            parts.push(all.one_of("sso_user_id", &self.sso_user_ids));
-        }
-        if let Some(role) = &self.role {
-            let place = all.place(role);
-            parts.push(format!("user_role = {place}"));
-        }
-        if let Some(part) = &self.id_part {
-            parts.push(all.contains("user_id", part));
-        }
-        if let Some(part) = &self.email_part {
-            parts.push(all.contains("user_email", part));
+        all.equals("user_role", self.role.as_deref());
+        for (column, part) in [("user_id", &self.id_part), ("user_email", &self.email_part)] {
+            if let Some(part) = part {
+                let part = all.like(column, part, true);
+                all.add(part);
+            }
         }
         if let Some(search) = &self.search {
             let columns = ["user_id", "user_email", "user_alias"];
-            let any = columns.map(|column| all.contains(column, search));
-            parts.push(format!("({})", any.join(" OR ")));
+            let any = columns.map(|column| all.like(column, search, true));
+            all.add(format!("({})", any.join(" OR ")));
         }
         if let Some(team) = &self.team {
-            let place = all.place(team);
-            parts.push(format!(
+            let place = all.text(team);
+            all.add(format!(
                 "user_id IN (SELECT m.user_id FROM team_members m WHERE m.team_id = {place})"
             ));
         }
         if let Some(organizations) = &self.organizations {
-            let named = all.one_of("m.organization_id", organizations);
-            parts.push(format!(
+            let named = all.among("m.organization_id", organizations);
+            all.add(format!(
                 "user_id IN (SELECT m.user_id FROM organization_members m WHERE {named})"
             ));
         }
-        all.parts = parts;
         all
     }
 }
 
 /// Reads a page.
 pub async fn list(connection: &mut AnyConnection, what: &ListUsers) -> Result<Listed, StoreError> {
-    let Conditions { parts, values } = what.conditions();
-    let which = match parts.as_slice() {
-        [] => String::new(),
-        parts => format!("WHERE {}", parts.join(" AND ")),
-    };
+    let conditions = what.conditions();
+    let (which, next) = (conditions.clause(), conditions.next());
     let direction = if what.descending { "DESC" } else { "ASC" };
-    let count = format!("SELECT COUNT(*) AS total FROM users {which}");
     let (place, joined) = (what.sort.expression(), what.sort.joined());
     // The inner statement picks the page without reading rows that are skipped.
     let page = format!(
         "SELECT {}, {KEYS} AS key_count FROM users JOIN \
          (SELECT user_id AS paged, {place} AS place FROM users {joined} {which} \
-         ORDER BY place {direction}, user_id {direction} LIMIT ${} OFFSET ${}) AS page ON paged = users.user_id \
+         ORDER BY place {direction}, user_id {direction} LIMIT ${next} OFFSET ${}) AS page ON paged = users.user_id \
          ORDER BY place {direction}, user_id {direction}",
         COLUMNS.join(", "),
-        values.len() + 1,
-        values.len() + 2
+        next + 1
     );
-    // Both are made of constants; every value is bound.
-    let mut count = sqlx::query(AssertSqlSafe(count));
-    let mut query = sqlx::query(AssertSqlSafe(page));
-    for value in values {
-        count = count.bind(value.clone());
-        query = query.bind(value);
-    }
+    let total = conditions
+        .query(format!("SELECT COUNT(*) AS total FROM users {which}"))
+        .fetch_one(&mut *connection)
+        .await?;
     let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
-    let total = unsigned(count.fetch_one(&mut *connection).await?.try_get("total")?);
-    let rows = query.bind(i64::from(what.size)).bind(skipped);
-    let users = rows
+    let users = conditions
+        .query(page)
+        .bind(i64::from(what.size))
+        .bind(skipped)
         .fetch_all(connection)
         .await?
         .iter()
         .map(|row| Ok((UserRow::read(row)?, unsigned(row.try_get("key_count")?))))
         .collect::<Result<_, StoreError>>()?;
-    Ok(Listed { users, total })
+    Ok(Listed {
+        users,
+        total: unsigned(total.try_get("total")?),
+    })
 }
 
 /// Teams of many users, each user's in the order of joining.
