@@ -315,6 +315,7 @@ on_both!(
     beyond
 );
 async fn beyond(database: Database) {
+    const DAY: &str = "start_date=2026-11-20&end_date=2026-11-20";
     let api = Api::start(database).await;
     let group = GROUP.replace("api_key, ", "");
     for statement in [
@@ -339,7 +340,6 @@ async fn beyond(database: Database) {
         run(&api.database.store, &statement).await;
     }
     let master = api.master();
-    const DAY: &str = "start_date=2026-11-20&end_date=2026-11-20";
     let all = number("0.00060555");
     let report = master.get(&format!("/global/spend/report?{DAY}")).await;
     let team = report.ok()[0]["teams"][0].clone();
