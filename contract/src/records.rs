@@ -266,6 +266,9 @@ pub struct ProxySettings {
     pub access_groups: BTreeMap<String, Vec<String>>,
     /// Status of a denial by budget: LiteLLM's `budget_exceeded_status_code`, 400 to 499.
     pub budget_exceeded_status: u16,
+    /// Models that are one team's own: the name, and the team whose keys alone may call it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub team_models: BTreeMap<String, TeamId>,
     /// Whether the master key may call models.
     pub master_key_can_call_models: bool,
     /// Whether a user's budget binds team keys too.
@@ -293,6 +296,7 @@ impl Default for ProxySettings {
             models: Vec::new(),
             access_groups: BTreeMap::new(),
             budget_exceeded_status: 422,
+            team_models: BTreeMap::new(),
             master_key_can_call_models: true,
             apply_user_budget_to_team_keys: false,
             tags: BTreeMap::new(),

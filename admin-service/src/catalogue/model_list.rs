@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::id::TeamId;
 use contract::records::ModelRecord;
 use serde_json::{Map, Value};
 
@@ -55,6 +56,10 @@ pub(super) fn served(
                     .or_default()
                     .push(name.clone());
             }
+            if let Some(team) = deployment.team() {
+                let own = &mut catalogue.settings.team_models;
+                own.insert(name.clone(), team);
+            }
             catalogue.settings.models.push(name.clone());
             served.insert(name, record);
         }
@@ -67,6 +72,8 @@ pub(super) struct Served {
     pub(super) record: ModelRecord,
     /// The access groups that the entry names.
     pub(super) groups: Vec<String>,
+    /// The team whose own it is.
+    pub(super) team: Option<TeamId>,
 }
 
 /// The models that one entry serves; several where its name has a `*`.
@@ -83,6 +90,7 @@ pub(super) fn entry(
             Ok(Served {
                 record: deployment.record(prices, &name, &model)?,
                 groups: groups.clone(),
+                team: deployment.team(),
             })
         })
         .collect()
@@ -216,6 +224,11 @@ impl<'a> Deployment<'a> {
 
     fn info_field(&self, field: &str) -> Option<&'a Value> {
         self.info?.get(field).filter(|value| !value.is_null())
+    }
+
+    fn team(&self) -> Option<TeamId> {
+        let id = self.info_field("team_id")?.as_str()?;
+        Some(TeamId::new(id)).filter(|_| !id.is_empty())
     }
 
     fn access_groups(&self) -> Result<Vec<String>, CatalogueError> {

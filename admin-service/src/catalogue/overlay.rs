@@ -106,6 +106,11 @@ impl Catalogue {
                         members.push(name.clone());
                     }
                 }
+                let own = &mut self.settings.team_models;
+                match model.team {
+                    Some(team) => own.insert(name.clone(), team),
+                    None => own.remove(&name),
+                };
                 served.insert(name, model.record);
             }
         }
@@ -121,6 +126,9 @@ impl Catalogue {
                 continue;
             };
             self.aliases.insert(alias.name.clone(), target.clone());
+            if let Some(team) = self.settings.team_models.get(&alias.model).cloned() {
+                self.settings.team_models.insert(alias.name.clone(), team);
+            }
             if !alias.hidden && !self.settings.models.contains(&alias.name) {
                 self.settings.models.push(alias.name.clone());
             }

@@ -160,6 +160,7 @@ fn the_other_records_are_read_as_they_were_written() {
     });
     survives(ProxySettings {
         budget_exceeded_status: 429,
+        team_models: BTreeMap::from([("m".to_owned(), TeamId::new("t"))]),
         tags: BTreeMap::from([("a".to_owned(), limits())]),
         budget: limits().budget,
         customer_default: limits(),

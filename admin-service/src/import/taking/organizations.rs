@@ -1,6 +1,6 @@
 //! Organizations and their members.
 
-use contract::id::OrganizationId;
+use contract::id::{OrganizationId, UserId};
 use contract::redis_key::RecordId;
 
 use super::{Ended, Work};
@@ -55,6 +55,11 @@ impl Work<'_> {
         let role = text(row, "user_role").unwrap_or_else(|| "internal_user".to_owned());
         let mut member = OrgMemberRow::new(&organization, &user, &role);
         member.budget_id = text(row, "budget_id");
+        let budget = self.budget_of(tx, member.budget_id.as_ref()).await?;
+        let (of, who) = (OrganizationId::new(organization), UserId::new(user));
+        let scope = RecordId::organization_member(&of, &who);
+        self.begin(tx, (Kind::Scope, scope.as_str()), row, &budget);
+        member.refresh_at = budget.refresh_at;
         member.created_at = micros(row.get("created_at")).unwrap_or(0);
         Ok(organization_members::insert(tx, &self.by, &mut member).await?)
     }

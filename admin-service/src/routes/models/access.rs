@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::id::TeamId;
 use contract::records::{ModelRecord, ProxySettings};
 use sqlx::AnyConnection;
 
@@ -11,7 +12,20 @@ use crate::store::{keys, teams, users};
 
 /// Lists that must all allow a model. None: all models.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lists(Vec<List>);
+pub(super) struct Lists {
+    lists: Vec<List>,
+    whose: Whose,
+}
+
+/// Whose models that are one team's own are shown.
+#[derive(Clone, Debug, Default)]
+enum Whose {
+    /// Every team's.
+    #[default]
+    Any,
+    /// This team's, or no team's.
+    Of(Option<String>),
+}
 
 #[derive(Clone, Debug, Default)]
 struct List {
@@ -26,6 +40,7 @@ impl Lists {
         caller: &Caller,
     ) -> Result<Self, ApiError> {
         let mut lists = Vec::new();
+        let mut whose = Whose::Of(None);
         let user = match &caller.key {
             CallerKey::Virtual { token, .. } => {
                 let Some(key) = keys::find(connection, keys::Which::Token(token)).await? else {
@@ -35,6 +50,7 @@ impl Lists {
                     Some(id) => teams::find(connection, id).await?,
                     None => None,
                 };
+                whose = Whose::Of(key.team_id.clone());
                 let of_team = team.map(|team| team.callable()).unwrap_or_default();
                 lists.push(List {
                     models: key.callable(),
@@ -46,7 +62,10 @@ impl Lists {
                 });
                 key.user_id.filter(|_| key.team_id.is_none())
             }
-            _ if matches!(caller.role, Role::ProxyAdmin | Role::ProxyAdminViewer) => None,
+            _ if matches!(caller.role, Role::ProxyAdmin | Role::ProxyAdminViewer) => {
+                whose = Whose::Any;
+                None
+            }
             _ => caller.user_id.clone(),
         };
         if let Some(id) = user
@@ -57,17 +76,27 @@ impl Lists {
                 of_team: Vec::new(),
             });
         }
-        Ok(Self(lists))
+        Ok(Self { lists, whose })
     }
 
     /// The list of a team.
-    pub(super) fn of_team(models: Vec<String>) -> Self {
-        let of_team = Vec::new();
-        Self(vec![List { models, of_team }])
+    pub(super) fn of_team(team_id: &str, models: Vec<String>) -> Self {
+        Self {
+            whose: Whose::Of(Some(team_id.to_owned())),
+            ..Self::only(models)
+        }
     }
 
     fn nothing() -> Self {
-        Self::of_team(vec!["no-default-models".to_owned()])
+        Self::only(vec!["no-default-models".to_owned()])
+    }
+
+    fn only(models: Vec<String>) -> Self {
+        let of_team = Vec::new();
+        Self {
+            lists: vec![List { models, of_team }],
+            whose: Whose::Any,
+        }
     }
 
     /// Whether all of them allow the model.
@@ -82,7 +111,13 @@ impl Lists {
             full: record.map(|record| format!("{}/{name}", record.provider)),
             groups: &settings.access_groups,
         };
-        let mut lists = self.0.iter();
+        let owner = settings.team_models.get(name).map(TeamId::as_str);
+        if let (Some(owner), Whose::Of(team)) = (owner, &self.whose)
+            && team.as_deref() != Some(owner)
+        {
+            return false;
+        }
+        let mut lists = self.lists.iter();
         lists.all(|list| wanted.is_in(&list.models, &list.of_team))
     }
 }

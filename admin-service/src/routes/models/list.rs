@@ -67,7 +67,7 @@ pub async fn list(
     let of_team = match &team_id {
         Some(id) => {
             let found = teams::find(&mut connection, id).await?;
-            found.map_or_else(Lists::default, |team| Lists::of_team(team.callable()))
+            found.map_or_else(Lists::default, |team| Lists::of_team(id, team.callable()))
         }
         None => Lists::default(),
     };

@@ -8,13 +8,14 @@ use super::{fields, row};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{FLAG, OBJECT, Record, TEXT};
-use crate::policy::{Authorized, ModelDelete, ModelNew, ModelUpdate};
+use crate::policy::{Authorized, ModelDelete, ModelNew, ModelUpdate, Writes};
 use crate::request::{Body, MODEL_ID, NEW_MODEL, Patch, UPDATE_MODEL};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
+use crate::routes::teams::rights;
 use crate::store::models::{self, ModelRow};
 use crate::store::row::Object;
-use crate::store::{Change, Tx};
+use crate::store::{Change, Tx, teams};
 
 /// What a change answers.
 pub static WRITTEN: Record = Record::new(
@@ -190,6 +191,26 @@ fn check(app: &App, model: &ModelRow) -> Result<(), ApiError> {
     }
 }
 
+/// The team whose own the model is lists it, as in LiteLLM: its keys may call it. An empty list allows it anyway.
+async fn list_in_team<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    model: &ModelRow,
+) -> Result<(), ApiError> {
+    let Some(id) = model.info.get("team_id").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let found = teams::lock(tx, id).await?;
+    let before = found.ok_or_else(|| Refusal::UnknownTeams(vec![id.to_owned()]))?;
+    if before.models.is_empty() || before.models.contains(&model.model_name) {
+        return Ok(());
+    }
+    let mut team = before.clone();
+    team.models.push(model.model_name.clone());
+    rights::within_organization(tx.connection(), by, Some(&before), &team).await?;
+    Ok(teams::update(tx, by, &before, &mut team).await?)
+}
+
 struct New<'a> {
     by: &'a Authorized<ModelNew>,
     model: ModelRow,
@@ -205,6 +226,7 @@ impl Change for New<'_> {
             return Err(Refusal::ModelExists(model.model_id).into());
         }
         models::put(tx, self.by, None, &mut model).await?;
+        list_in_team(tx, self.by, &model).await?;
         Ok(model)
     }
 }
@@ -228,6 +250,7 @@ impl Change for Update<'_> {
         self.said.apply(&mut model);
         check(self.app, &model)?;
         models::put(tx, self.by, Some(&before), &mut model).await?;
+        list_in_team(tx, self.by, &model).await?;
         Ok(model)
     }
 }

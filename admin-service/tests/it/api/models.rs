@@ -500,3 +500,45 @@ async fn groups_within(database: Database) {
     master.post("/key/update", given).await.ok();
     client.post("/key/generate", ask).await.ok();
 }
+
+on_both!(a_model_of_a_team_is_its_own, of_team);
+async fn of_team(database: Database) {
+    let api = start(database).await;
+    let master = api.master();
+    for (id, models) in [("t", json!(["gpt-4o"])), ("u", json!([]))] {
+        let team = json!({"team_id": id, "models": models});
+        master.post("/team/new", team).await.ok();
+    }
+    let model = json!({"model_name": "tuned", "litellm_params": {"model": "openai/gpt-4o"},
+        "model_info": {"id": "m", "team_id": "t"}});
+    master.post("/model/new", model.clone()).await.ok();
+    let team = master.get("/team/info?team_id=t").await.ok();
+    assert_eq!(team["team_info"]["models"], json!(["gpt-4o", "tuned"]));
+    assert_eq!(settings(&api).await.team_models["tuned"].as_str(), "t");
+
+    let listed = async |body: Value| {
+        let key = master.new_key(body).await;
+        let client = api.client(Some(text(&key, "key")));
+        ids(&client, "").await.contains(&"tuned".to_owned())
+    };
+    assert!(listed(json!({"team_id": "t"})).await);
+    assert!(!listed(json!({"team_id": "u"})).await);
+    assert!(!listed(json!({})).await);
+    assert!(ids(&master, "").await.contains(&"tuned".to_owned()));
+    assert!(
+        !ids(&master, "?team_id=u")
+            .await
+            .contains(&"tuned".to_owned())
+    );
+
+    let nowhere = json!({"model_name": "lost", "litellm_params": {"model": "openai/gpt-4o"},
+        "model_info": {"team_id": "nope"}});
+    assert_eq!(
+        master.post("/model/new", nowhere).await.refused(),
+        detail(400, json!("Unknown team ids: nope"))
+    );
+    let everybodys = json!({"model_info": {"id": "m", "team_id": null}});
+    master.post("/model/update", everybodys).await.ok();
+    assert!(settings(&api).await.team_models.is_empty());
+    assert!(listed(json!({})).await);
+}

@@ -37,6 +37,11 @@ pub(crate) fn check(
         provider: record.map(|record| record.provider.as_str()),
         settings,
     };
+    // A team's own model is no other team's, and nobody's personal one, whatever the lists say.
+    let owner = settings.team_models.get(name);
+    if owner.is_some_and(|team| state.key.team.as_ref() != Some(team)) {
+        return denied(ModelList::Team);
+    }
     let of_team = state.team.as_ref().map_or(&[][..], |team| &team.models);
     if !wanted.in_list(&state.key.models, of_team) {
         return denied(ModelList::Key);

@@ -1,7 +1,7 @@
 //! Everything besides the key that a request may be limited by: which of it binds, in which words it refuses, and that a refusal by one limit
 //! takes nothing from another.
 
-use contract::id::{CustomerId, OrganizationId, UserId};
+use contract::id::{CustomerId, OrganizationId, TeamId, UserId};
 use contract::limits::{Limits, ModelLimits};
 use contract::records::{CustomerRecord, ModelRecord, OrganizationRecord, ProxySettings, Record};
 use contract::redis_key::RecordId;
@@ -185,6 +185,28 @@ fn an_organization_binds_the_keys_that_belong_to_it() {
     // An entry that does not lead to the organization is being repaired.
     world.key(KEY, |stored| *stored = key);
     assert_eq!(world.chat(HELLO).refusal(), (503, "not_ready".to_owned()));
+}
+
+#[test]
+fn a_teams_own_model_is_for_keys_of_that_team_alone() {
+    let own = ProxySettings {
+        models: vec!["gpt-4o".to_owned()],
+        team_models: [("gpt-4o".to_owned(), TeamId::new("t1"))].into(),
+        ..ProxySettings::default()
+    };
+    let mut world = with_settings(&own);
+    let denied = world.chat(HELLO);
+    assert_eq!(
+        denied.reply().unwrap().2["error"]["type"],
+        "team_model_access_denied"
+    );
+    for (id, allowed) in [("t1", true), ("t2", false)] {
+        let mut key = key_record(KEY);
+        key.team = Some(TeamId::new(id));
+        let record = (RecordId::team(&TeamId::new(id)), Record::Team(team(id)));
+        world.publish(KEY, key, vec![record]);
+        assert_eq!(world.chat(HELLO).resumed(), allowed, "{id}");
+    }
 }
 
 /// Publishes a key of user `u1` in organization `o1`.
