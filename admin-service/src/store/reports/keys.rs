@@ -146,7 +146,7 @@ pub async fn sums_of(
 /// up would take seconds.
 const MOST_LOOKED_AT: i64 = 2_000;
 
-/// The `most` keys that spent most in these days. Keys are looked at in the order of what they have ever spent, which is at least what they
+/// The `most` keys that spent most in these days. Where these are all days there are, what keys ever spent says it. Else keys are looked at in the order of what they have ever spent, which is at least what they
 /// spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
 /// [`MOST_LOOKED_AT`] all the same.
 pub async fn heaviest_keys(
@@ -154,6 +154,9 @@ pub async fn heaviest_keys(
     days: &Days,
     most: u32,
 ) -> Result<Vec<KeySpend>, StoreError> {
+    if is_whole(connection, days).await? {
+        return spent_ever(connection, most).await;
+    }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut best: Vec<KeySpend> = Vec::new();
     let (mut looked_at, mut part) = (0_i64, 256_i64);
@@ -184,6 +187,38 @@ pub async fn heaviest_keys(
         }
     }
     Ok(best)
+}
+
+/// Whether no request is of another day.
+async fn is_whole(connection: &mut AnyConnection, days: &Days) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT MIN(date) AS first, MAX(date) AS last FROM daily_spend WHERE kind = 'all'",
+    )
+    .fetch_one(connection)
+    .await?;
+    let (first, last): (Option<String>, Option<String>) =
+        (row.try_get("first")?, row.try_get("last")?);
+    Ok(first.is_none_or(|first| days.first <= first) && last.is_none_or(|last| days.last >= last))
+}
+
+/// The `most` keys that ever spent most.
+async fn spent_ever(
+    connection: &mut AnyConnection,
+    most: u32,
+) -> Result<Vec<KeySpend>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT api_key, spend FROM api_key_spend ORDER BY spend DESC, api_key LIMIT $1",
+    )
+    .bind(i64::from(most))
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        Ok(KeySpend {
+            api_key: row.try_get("api_key")?,
+            spend: row.try_get("spend")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Some keys in the order of what they ever spent: hash → that, and what they spent in these days (none: no request).

@@ -379,4 +379,31 @@ async fn beyond(database: Database) {
         ids[..3],
         [json!("user-500"), json!("user-2"), json!("user-1")]
     );
+    the_keys_that_spent_most(&api).await;
+}
+
+/// A key that spent most on another day is first only where that day counts.
+async fn the_keys_that_spent_most(api: &Api) {
+    let group = GROUP.replace("api_key, ", "");
+    let sums = "'m', 'm', 'openai', '/chat/completions', 1000000, 1, 1, 0, 0, 0, 1, 1, 0, 1, 1";
+    for statement in [
+        format!(
+            "INSERT INTO daily_user_spend (user_id, {GROUP}) VALUES ('user-1', '2026-09-01', 'key-1', {sums})"
+        ),
+        format!(
+            "INSERT INTO daily_spend (kind, entity_id, {group}) VALUES ('all', '', '2026-09-01', {sums})"
+        ),
+        "UPDATE api_key_spend SET spend = spend + 1000000 WHERE api_key = 'key-1'".to_owned(),
+    ] {
+        run(&api.database.store, &statement).await;
+    }
+    for (first, key) in [("2026-11-20", "key-1100"), ("2026-09-01", "key-1")] {
+        let path = format!(
+            "/user/daily/activity/aggregated?start_date={first}&end_date=2026-11-20&api_key_limit=1"
+        );
+        let shown = api.master().get(&path).await.ok();
+        let keys = &shown["results"][0]["breakdown"]["api_keys"];
+        let keys: Vec<&String> = keys.as_object().unwrap().keys().collect();
+        assert_eq!(keys, [key], "{path}");
+    }
 }
