@@ -23,6 +23,7 @@ pub mod budgets;
 pub mod catalogue_rows;
 mod conditions;
 pub mod customers;
+mod file;
 pub mod idempotency;
 pub mod invitations;
 pub mod keys;
@@ -213,10 +214,18 @@ impl Store {
     pub async fn connect(url: &str, connections: u32, clock: Clock) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let engine = engine_of(url)?;
+        let file = match engine {
+            Engine::Sqlite => Some(Arc::new(file::File::of(url)?)),
+            Engine::Postgres => None,
+        };
         let options = AnyConnectOptions::from_str(&url_for(engine, url))?;
         let pool = AnyPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(WAIT)
+            .before_acquire(move |_, met| {
+                let is_open = file.as_ref().is_none_or(|file| file.is_open_since(met.age));
+                Box::pin(async move { Ok(is_open) })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     let settings = match engine {
@@ -349,11 +358,11 @@ fn engine_of(url: &str) -> Result<Engine, StoreError> {
     }
 }
 
-/// SQLite creates its file where there is none.
+/// No connection makes SQLite's file: one that is gone while the service runs is not to be replaced by an empty one.
 fn url_for(engine: Engine, url: &str) -> String {
     match engine {
         Engine::Sqlite if !url.contains("mode=") => {
-            format!("{url}{}mode=rwc", if url.contains('?') { '&' } else { '?' })
+            format!("{url}{}mode=rw", if url.contains('?') { '&' } else { '?' })
         }
         Engine::Sqlite | Engine::Postgres => url.to_owned(),
     }

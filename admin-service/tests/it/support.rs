@@ -5,4 +5,5 @@ pub mod gateway;
 pub mod redis;
 pub mod rows;
 pub mod service;
+pub mod small_disk;
 pub mod stream;

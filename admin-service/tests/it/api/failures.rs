@@ -1,11 +1,14 @@
-//! The database full or gone: 503 with `Retry-After`, and nothing half-written. (Locked: with health.)
+//! The database full, its disk full, the server or the file gone: 503 with `Retry-After`, nothing half-written, and no restart needed afterwards.
+//! (Locked: with health.)
 
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::AnyConnection;
 
 use super::clients::{Answer, Api, Client};
+use crate::on_both;
 use crate::support::database::Database;
+use crate::support::small_disk::SmallDisk;
 
 #[track_caller]
 fn unavailable(answer: Answer) {
@@ -98,4 +101,89 @@ async fn a_database_that_is_gone_gives_503_until_it_is_back() {
     whole(&api, &master, 1).await;
     master.post("/key/generate", json!({})).await.ok();
     whole(&api, &master, 2).await;
+}
+
+on_both!(
+    a_disk_that_is_full_gives_503_still_reads_and_goes_on_when_there_is_room,
+    full_disk
+);
+async fn full_disk(database: Database) {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let (database, _server) = if database.url.starts_with("sqlite") {
+        let url = format!("sqlite:{}", disk.path().join("test.db").display());
+        (Database::at(url).await, None)
+    } else {
+        let (database, server) = Database::own_postgres_on(disk.path()).await;
+        (database, Some(server))
+    };
+    let api = Api::start(database).await;
+    let master = api.master();
+    let long = json!({"metadata": {"text": "x".repeat(20_000)}});
+    master.post("/key/generate", long.clone()).await.ok();
+    disk.fill();
+    let mut made = 1;
+    loop {
+        let answer = master.post("/key/generate", long.clone()).await;
+        if answer.status != 200 {
+            unavailable(answer);
+            break;
+        }
+        made += 1;
+        assert!(made < 1_000, "the disk is full");
+    }
+    unavailable(master.post("/key/generate", long.clone()).await);
+    whole(&api, &master, made).await;
+    disk.clear();
+    // The ledger and the publisher meet the full disk too, and need no restart either.
+    let back = async || master.post("/key/generate", long.clone()).await;
+    let mut answer = back().await;
+    while answer.status == 503 {
+        answer = back().await;
+    }
+    answer.ok();
+    whole(&api, &master, made + 1).await;
+    let published = api.service.app().health.clone();
+    published
+        .wait_for(|report| report.outbox_waiting == 0)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_taken_away_gives_503_until_it_or_a_copy_is_back() {
+    let api = Api::start(Database::sqlite().await).await;
+    let master = api.master();
+    master.post("/key/generate", json!({})).await.ok();
+    let file = std::path::PathBuf::from(api.database.url.trim_start_matches("sqlite:"));
+    let aside = file.with_extension("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    unavailable(master.post("/key/generate", json!({})).await);
+    unavailable(master.get("/key/list").await);
+    unavailable(api.stranger().get("/key/info").await);
+    assert_eq!(api.anonymous().get("/health/readiness").await.status, 503);
+    assert!(!file.exists(), "no empty database takes its place");
+    std::fs::rename(&aside, &file).unwrap();
+    whole(&api, &master, 1).await;
+    master.post("/key/generate", json!({})).await.ok();
+    whole(&api, &master, 2).await;
+
+    // A copy of before, put in its place, is the database from now on.
+    let copy = file.with_extension("copy");
+    let into = format!("VACUUM INTO '{}'", copy.display());
+    let mut connection = api.service.app().store.read().await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(into))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection);
+    master.post("/key/generate", json!({})).await.ok();
+    whole(&api, &master, 3).await;
+    std::fs::rename(&copy, &file).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{suffix}", file.display())).unwrap();
+    }
+    whole(&api, &master, 2).await;
+    master.post("/key/generate", json!({})).await.ok();
+    whole(&api, &master, 3).await;
 }

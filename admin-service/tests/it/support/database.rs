@@ -13,7 +13,7 @@ use tollkeeper_tests::stack::Postgres;
 pub struct Database {
     pub store: Store,
     pub url: String,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl Database {
@@ -57,6 +57,36 @@ impl Database {
         (Self::open(server.url(), Some(folder)).await, server)
     }
 
+    /// The same with the database's tables on a disk of their own.
+    pub async fn own_postgres_on(disk: &Path) -> (Self, Postgres) {
+        let (first, server) = Self::own_postgres().await;
+        let space = disk.join("tables");
+        std::fs::create_dir(&space).expect("a folder");
+        let owner = std::process::Command::new("chown")
+            .arg("postgres")
+            .arg(&space)
+            .status();
+        assert!(owner.is_ok_and(|status| status.success()), "PostgreSQL's");
+        let mut admin = <sqlx::AnyConnection as sqlx::Connection>::connect(&first.url)
+            .await
+            .expect("PostgreSQL answers");
+        let tables = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
+        for statement in [tables, "CREATE DATABASE small TABLESPACE small".to_owned()] {
+            sqlx::query(sqlx::AssertSqlSafe(statement))
+                .execute(&mut admin)
+                .await
+                .expect("a database");
+        }
+        let (base, _) = first.url.rsplit_once('/').expect("a URL with a database");
+        let database = Self::open(format!("{base}/small"), first.folder).await;
+        (database, server)
+    }
+
+    /// An empty database there.
+    pub async fn at(url: String) -> Self {
+        Self::open(url, None).await
+    }
+
     /// Another empty database of the same engine.
     pub async fn sibling(&self) -> Self {
         if self.url.starts_with("sqlite") {
@@ -71,11 +101,7 @@ impl Database {
             .await
             .expect("the database opens");
         store.migrate().await.expect("the schema");
-        Self {
-            store,
-            url,
-            _folder: folder,
-        }
+        Self { store, url, folder }
     }
 }
 
