@@ -360,7 +360,7 @@ impl Writes {
         daily::add_errors(tx, &self.errors).await?;
         daily::add_api_keys(tx, &self.api_keys).await?;
         scopes::write(tx, &self.scopes).await?;
-        marks::mark(tx, &self.scopes).await?;
+        marks::mark(tx, &self.scopes, &self.tags).await?;
         watermarks::raise(tx, &self.watermarks).await?;
         dead_letters::keep(tx, &self.dead_letters).await
     }

@@ -1,6 +1,8 @@
 //! What keeps the ledger in order: comparing it with itself, forgetting old rows, marking budgets that are nearly spent.
 
-use contract::redis_key;
+use contract::redis_key::{self, RecordId};
+use contract::spend_event::ChargedScope;
+use contract::window::BudgetWindow;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tollkeeper_admin::ledger::Retention;
@@ -12,7 +14,7 @@ use crate::on_both;
 use crate::support::database::Database;
 use crate::support::gateway::{P0, Worker};
 use crate::support::redis::TestRedis;
-use crate::support::rows::{Key, number, run};
+use crate::support::rows::{Key, number, run, texts};
 use crate::support::service::Service;
 use crate::support::stream::Request;
 
@@ -322,6 +324,80 @@ async fn marked(database: Database) {
         (&payload["percent"], &payload["scope"]),
         (&json!(80), &json!("key"))
     );
+}
+
+on_both!(
+    the_soft_budget_of_a_customer_and_of_a_tag_is_marked_once_a_window,
+    customers_and_tags
+);
+async fn customers_and_tags(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let key = Key::new("one");
+    let store = &database.store;
+    key.write(store).await;
+    let budget = |id: &str, max: &str, duration: &str| {
+        format!(
+            "INSERT INTO budgets (budget_id, soft_budget, max_budget, budget_duration, created_at, created_by, updated_at, \
+             updated_by) VALUES ('{id}', 50, {max}, {duration}, 1, 'x', 1, 'x')"
+        )
+    };
+    for statement in [
+        budget("by-the-hour", "1000", "'1h'"),
+        budget("for-ever", "NULL", "NULL"),
+        "INSERT INTO customers (user_id, rev, record, blocked, models, budget_id, extra, created_at, updated_at) \
+         VALUES ('ada', 1, 'r', 0, '[]', 'by-the-hour', '{}', 1, 1)"
+            .to_owned(),
+        "INSERT INTO tags (tag_name, made, models, budget_id, created_at, updated_at) \
+         VALUES ('night', 1, '[]', 'by-the-hour', 1, 1), ('day', 1, '[]', 'for-ever', 1, 1)"
+            .to_owned(),
+    ] {
+        run(store, &statement).await;
+    }
+    let hour = 4_000_000_000_000 / 3_600_000 * 3_600_000;
+    let put = async |id: u64, cost: u64, settled_ms: u64| {
+        let mut request = Request {
+            settled_ms: Some(settled_ms),
+            ..Request::with_key(id, &key, settled_ms, cost)
+        };
+        request.body.end_user = Some("ada".to_owned());
+        request.body.tags = vec!["night".to_owned(), "day".to_owned(), "other".to_owned()];
+        request.body.charged = vec![ChargedScope {
+            id: RecordId::tag("night"),
+            window: BudgetWindow::Fixed {
+                anchor_ms: hour,
+                every_ms: 3_600_000,
+            },
+        }];
+        request.put(&redis).await;
+        service.drain_all().await;
+    };
+    let marked = async || {
+        let mut of = texts(
+            store,
+            "SELECT subject_id FROM mail_events WHERE kind = 'soft_budget_crossed'",
+        )
+        .await;
+        of.sort();
+        of
+    };
+    put(1, 49, hour).await;
+    assert_eq!(marked().await, [""; 0]);
+    put(2, 1, hour + 1).await;
+    assert_eq!(marked().await, ["ada", "day", "night"]);
+    put(3, 1, hour + 2).await;
+    assert_eq!(marked().await, ["ada", "day", "night"]);
+    // In the next window anew; what has no window is marked for ever.
+    put(4, 49, hour + 3_600_000).await;
+    assert_eq!(marked().await, ["ada", "day", "night"]);
+    put(5, 2, hour + 3_600_001).await;
+    assert_eq!(marked().await, ["ada", "ada", "day", "night", "night"]);
+    let scopes = texts(
+        store,
+        "SELECT DISTINCT kind FROM budget_marks WHERE mark = 'soft' ORDER BY kind",
+    )
+    .await;
+    assert_eq!(scopes, ["customer", "tag"]);
 }
 
 on_both!(addresses_of_shares_come_from_the_key, shares);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use contract::money::NanoUsd;
+use contract::redis_key::RecordId;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -45,6 +46,14 @@ const MEMBERS: &str = "SELECT m.team_id, m.user_id, b.soft_budget, b.max_budget,
      b.temp_budget_expiry, '{}' AS metadata, \
      CAST(NULL AS TEXT) AS alias FROM team_members m JOIN budgets b ON b.budget_id = m.budget_id \
      WHERE (b.soft_budget IS NOT NULL OR b.max_budget IS NOT NULL) AND (m.team_id, m.user_id) IN (VALUES";
+const CUSTOMERS: &str = "SELECT c.user_id AS object_id, b.soft_budget, b.max_budget, '{}' AS metadata, c.alias \
+     FROM customers c JOIN budgets b ON b.budget_id = c.budget_id \
+     WHERE (b.soft_budget IS NOT NULL OR b.max_budget IS NOT NULL) AND c.user_id IN";
+const TAGS: &str = "SELECT t.tag_name AS object_id, b.soft_budget, b.max_budget, '{}' AS metadata, \
+     CAST(NULL AS TEXT) AS alias, t.spend FROM tags t JOIN budgets b ON b.budget_id = t.budget_id \
+     WHERE (b.soft_budget IS NOT NULL OR b.max_budget IS NOT NULL) AND t.tag_name IN";
+/// What the marks of tags are kept under: their scopes have no kind of their own.
+const TAG: &str = "tag";
 
 /// What a scope is watched for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,10 +131,11 @@ impl Watched {
     }
 }
 
-/// Marks what these scopes have crossed, and has it told.
+/// Marks what these scopes, and these tags, have crossed, and has it told.
 pub(super) async fn mark(
     tx: &mut Tx,
     scopes: &BTreeMap<ScopeKey, ScopeState>,
+    tags: &BTreeMap<String, i64>,
 ) -> Result<(), StoreError> {
     for kind in [
         Kind::Key,
@@ -133,6 +143,7 @@ pub(super) async fn mark(
         Kind::Team,
         Kind::Member,
         Kind::Organization,
+        Kind::Customer,
     ] {
         let spent = scopes
             .iter()
@@ -145,13 +156,63 @@ pub(super) async fn mark(
                 let Some(state) = spent.get(&object_id) else {
                     continue;
                 };
-                for crossed in watched.crossed(state.spent) {
-                    if is_new(tx, kind, &object_id, &crossed, state.window_start_ms).await? {
-                        let payload = payload(kind, &object_id, &watched, &crossed, state);
-                        mail_events::add(tx, crossed.kind, &object_id, &payload).await?;
-                    }
-                }
+                note(tx, (kind.as_str(), &object_id), &watched, state).await?;
             }
+        }
+    }
+    mark_tags(tx, scopes, tags).await
+}
+
+/// Marks tags: by the window of their budget, or by all that was ever spent where they have none.
+async fn mark_tags(
+    tx: &mut Tx,
+    scopes: &BTreeMap<ScopeKey, ScopeState>,
+    tags: &BTreeMap<String, i64>,
+) -> Result<(), StoreError> {
+    let windows = scopes
+        .iter()
+        .filter(|(scope, _)| scope.kind == Kind::Scope)
+        .map(|(scope, state)| (scope.object_id.as_str(), *state))
+        .collect::<BTreeMap<_, _>>();
+    let names = tags.keys().cloned().collect::<Vec<_>>();
+    for names in names.chunks(LONGEST) {
+        let names = padded(names);
+        let places = placeholders(1, names.len());
+        let mut query = sqlx::query(AssertSqlSafe(format!("{TAGS} ({places})")));
+        for name in names {
+            query = query.bind(name);
+        }
+        let now_us = tx.now_us();
+        for row in query.fetch_all(tx.connection()).await? {
+            let name: String = row.try_get("object_id")?;
+            let watched = Watched::read(&row, now_us)?;
+            let ever = ScopeState {
+                spent: NanoUsd::saturating(unsigned(row.try_get("spend")?)),
+                ..ScopeState::default()
+            };
+            let state = match watched.max {
+                None => Some(ever),
+                Some(_) => windows.get(RecordId::tag(&name).as_str()).copied(),
+            };
+            if let Some(state) = state {
+                note(tx, (TAG, &name), &watched, &state).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Marks what `object` (kind and id) has crossed, once, and has it told.
+async fn note(
+    tx: &mut Tx,
+    object: (&str, &str),
+    watched: &Watched,
+    state: &ScopeState,
+) -> Result<(), StoreError> {
+    for crossed in watched.crossed(state.spent) {
+        if is_new(tx, object, &crossed, state.window_start_ms).await? {
+            let payload = payload(object, watched, &crossed, state);
+            mail_events::add(tx, crossed.kind, object.1, &payload).await?;
         }
     }
     Ok(())
@@ -175,6 +236,7 @@ async fn watched(
             Kind::Key => KEYS,
             Kind::User => USERS,
             Kind::Team => TEAMS,
+            Kind::Customer => CUSTOMERS,
             _ => ORGANIZATIONS,
         };
         let places = placeholders(1, objects.len());
@@ -206,8 +268,7 @@ async fn watched(
 /// Writes the mark down; answers whether it was not there.
 async fn is_new(
     tx: &mut Tx,
-    kind: Kind,
-    object_id: &str,
+    (kind, object_id): (&str, &str),
     crossed: &Crossed,
     window_start_ms: u64,
 ) -> Result<bool, StoreError> {
@@ -216,7 +277,7 @@ async fn is_new(
         "SELECT window_start_ms, threshold, marked_at FROM budget_marks \
          WHERE kind = $1 AND object_id = $2 AND mark = $3",
     )
-    .bind(kind.as_str())
+    .bind(kind.to_owned())
     .bind(object_id.to_owned())
     .bind(crossed.mark.clone())
     .fetch_optional(tx.connection())
@@ -240,7 +301,7 @@ async fn is_new(
          window_start_ms = excluded.window_start_ms, threshold = excluded.threshold, \
          marked_at = excluded.marked_at",
     )
-    .bind(kind.as_str())
+    .bind(kind.to_owned())
     .bind(object_id.to_owned())
     .bind(crossed.mark.clone())
     .bind(signed(window_start_ms))
@@ -252,8 +313,7 @@ async fn is_new(
 }
 
 fn payload(
-    kind: Kind,
-    object_id: &str,
+    (kind, object_id): (&str, &str),
     watched: &Watched,
     crossed: &Crossed,
     state: &ScopeState,
@@ -264,7 +324,7 @@ fn payload(
         Some((share, emails)) => (Some(*share), emails.clone()),
     };
     json!({
-        "scope": kind.as_str(),
+        "scope": kind,
         "id": object_id,
         "alias": watched.alias,
         "spend": state.spent.to_string(),
