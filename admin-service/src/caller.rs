@@ -216,10 +216,10 @@ impl Caller {
         self.user_id.as_deref().unwrap_or("None")
     }
 
-    /// The user with its middle masked.
+    /// The user with its middle masked; all of it, as LiteLLM does, where a key names a user who is nobody.
     pub fn masked_user(&self) -> String {
         match self.user_id.as_deref() {
-            Some(user) if user.len() > 8 => masked(user, 6, 2),
+            Some(user) if user.len() > 8 && self.role != Role::Unknown => masked(user, 6, 2),
             _ => "*******".to_owned(),
         }
     }

@@ -63,7 +63,10 @@ async fn not_found(request: Request) -> ApiError {
 
 /// `GET /routes`.
 async fn routes() -> Json<Value> {
-    let all: Vec<Value> = rows()
+    let mut rows = rows();
+    // As LiteLLM lists them: the document first.
+    rows.sort_by_key(|row| row.path != "/openapi.json");
+    let all: Vec<Value> = rows
         .iter()
         .map(|row| {
             json!({"path": row.path, "methods": [row.method], "name": row.name, "endpoint": row.name})

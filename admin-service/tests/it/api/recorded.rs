@@ -5,14 +5,16 @@
 //! `TOLLKEEPER_REGENERATE` set the file is written, known reasons kept.
 //!
 //! Held equal: the status, every field of the recorded answer, its type, and its value unless chance or time makes it. Identifiers are learnt from
-//! the answers. Lists are held by their first entries, figures of reports by their types. On `SQLite` only: the shapes do not know the database.
+//! the answers. Lists are held by their first entries, figures of reports by their types. Where this service did what a licence kept the recorded one
+//! from – gave a key another value – the cases that follow name what came of it, so that they are compared too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::clients::{Answer, Api, MASTER, text};
+use super::clients::{Answer, Api, MASTER, claims, text};
+use crate::on_both;
 use crate::support::database::Database;
 
 const SCENARIOS: &str = include_str!("recorded.jsonl");
@@ -48,6 +50,19 @@ impl Learnt {
             text = text.replace(&format!("${name}"), key);
         }
         text
+    }
+
+    /// From now on the key that a call named has the value that it was answered.
+    fn rotated(&mut self, call: &str, new: &str) {
+        let hash = |key: &str| tollkeeper_admin::store::keys::token_of(key);
+        let old = self.keys.values().find(|key| call.contains(&hash(key)));
+        let Some(old) = old.cloned() else { return };
+        for key in self.keys.values_mut().filter(|key| **key == old) {
+            new.clone_into(key);
+        }
+        for token in self.ids.values_mut().filter(|id| **id == hash(&old)) {
+            *token = hash(new);
+        }
     }
 
     /// Notes what stands where a recorded identifier stood.
@@ -212,7 +227,16 @@ async fn replay(api: &Api) -> BTreeSet<String> {
         let answer = send(api, &learnt, &entry).await;
         let key = answer.body["key"].as_str();
         if let Some(key) = key.filter(|key| key.starts_with("sk-")) {
+            if text(&entry, "call").ends_with("/regenerate") {
+                let call = learnt.here(text(&entry, "call"));
+                learnt.rotated(&call, key);
+            }
             learnt.keys.insert(format!("key:{case}"), key.to_owned());
+        }
+        if case == "onb.get_token" {
+            let token = claims(text(&answer.body, "token"));
+            let key = text(&token, "key").to_owned();
+            learnt.keys.insert("onboarding".to_owned(), key);
         }
         learnt.learn(&entry["answer"], &answer.body);
         let (was, is) = (
@@ -243,10 +267,13 @@ async fn replay(api: &Api) -> BTreeSet<String> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_litellm_was_recorded_to_answer_is_answered_or_the_difference_is_listed() {
+on_both!(
+    what_litellm_was_recorded_to_answer_is_answered_or_the_difference_is_listed,
+    compared
+);
+async fn compared(database: Database) {
     let clock = tollkeeper_admin::clock::Clock::System;
-    let api = Api::configured(Database::sqlite().await, CONFIG, clock).await;
+    let api = Api::configured(database, CONFIG, clock).await;
     let found = replay(&api).await;
     let listed = std::fs::read_to_string(DIFFERENCES).unwrap_or_default();
     let listed: BTreeMap<&str, &str> = listed
