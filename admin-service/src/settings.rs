@@ -64,6 +64,8 @@ pub struct Settings {
     pub ui_access: UiAccess,
     /// How long rows of the spend log are kept; for ever without it.
     pub retention: Option<Retention>,
+    /// `enable_key_alias_format_validation`.
+    pub alias_format: bool,
     /// `disable_auto_add_proxy_admin_to_teams`.
     pub leave_admin_out_of_teams: bool,
     /// `litellm_settings` as it is in force, for what has no field of its own here.

@@ -130,7 +130,6 @@ pub(super) const LITELLM: &[&str] = &[
     "disable_add_user_agent_to_request_tags",
     "disable_end_user_cost_tracking",
     "drop_params",
-    "enable_key_alias_format_validation",
     "enable_redis_auth_cache",
     "extra_spend_tag_headers",
     "failure_callback",

@@ -13,6 +13,7 @@ use crate::store::keys::KeyRow;
 use crate::store::outbox::Kind;
 use crate::store::spend::{Spent, spent};
 
+mod alias;
 mod aliases;
 mod block;
 mod bounds;

@@ -162,6 +162,9 @@ pub(crate) fn take(
     settings.user_defaults = user_defaults(litellm, warnings)?;
     settings.team_defaults = team_defaults(litellm, warnings)?;
     settings.retention = retention(general)?;
+    settings.alias_format = litellm
+        .flag("enable_key_alias_format_validation")?
+        .unwrap_or(false);
     settings.leave_admin_out_of_teams = general
         .flag("disable_auto_add_proxy_admin_to_teams")?
         .unwrap_or(false);

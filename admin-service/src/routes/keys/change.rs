@@ -6,7 +6,7 @@
 use contract::money::NanoUsd;
 
 use super::generate::{budget_of, free_alias};
-use super::{apply, bounds, fields, grant, lifetime, ownership};
+use super::{alias, apply, bounds, fields, grant, lifetime, ownership};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::policy::{Authorized, Writes};
@@ -128,6 +128,7 @@ impl Asked {
         if key.budget_id != before.budget_id || self.soft_budget.is_present() {
             budget_of(tx, by, &mut key, self.soft_budget.clone()).await?;
         }
+        alias::check(&settings, before.key_alias.as_deref(), &key)?;
         free_alias(tx, &key).await?;
         key.settings_updated_at = Some(now_us);
         Ok(key)

@@ -7,7 +7,9 @@ use contract::virtual_key::{KeyHash, VirtualKey};
 use serde_json::{Value, json};
 
 use super::ownership::Permission;
-use super::{PUBLISH_WAIT, apply, bounds, fields, grant, lifetime, ownership, shape, who_may};
+use super::{
+    PUBLISH_WAIT, alias, apply, bounds, fields, grant, lifetime, ownership, shape, who_may,
+};
 use crate::app::App;
 use crate::caller::MASTER_USER;
 use crate::error::{ApiError, Refusal};
@@ -287,6 +289,7 @@ pub(in crate::routes) async fn insert_new<R: Writes>(
     app: &App,
 ) -> Result<(), ApiError> {
     refuse_taken(tx, &key.token, app).await?;
+    alias::check(&app.settings(), None, key)?;
     free_alias(tx, key).await?;
     Ok(keys::insert(tx, by, key).await?)
 }

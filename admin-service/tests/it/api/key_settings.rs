@@ -69,6 +69,36 @@ litellm_settings:
 }
 
 on_both!(
+    an_alias_has_the_form_that_the_setting_asks_for,
+    alias_format
+);
+async fn alias_format(database: Database) {
+    let other = database.sibling().await;
+    let free = started(other, "").await;
+    let odd = json!({"key_alias": "a b"});
+    free.master().new_key(odd).await;
+    let settings = "litellm_settings: { enable_key_alias_format_validation: true }\n";
+    let api = started(database, settings).await;
+    let master = api.master();
+    let longest = format!("{}z", "a".repeat(254));
+    for good in ["a1", "Team/app_1.prod-x@y", &longest] {
+        master.new_key(json!({ "key_alias": good })).await;
+    }
+    let key = master.new_key(json!({})).await;
+    let too_long = format!("{longest}z");
+    for bad in ["a", "-ab", "ab.", "a b", "añb", &too_long] {
+        let new = master.post("/key/generate", json!({ "key_alias": bad }));
+        let change = json!({"key": key["key"], "key_alias": bad});
+        let change = master.post("/key/update", change);
+        for answer in [new.await, change.await] {
+            let (status, body) = answer.refused();
+            assert_eq!(status, 422, "{bad}: {body}");
+            assert_eq!(body["detail"][0]["loc"], json!(["body", "key_alias"]));
+        }
+    }
+}
+
+on_both!(
     an_owner_lowers_a_budget_where_the_policy_says_so,
     lower_only
 );

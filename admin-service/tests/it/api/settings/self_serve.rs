@@ -50,16 +50,27 @@ async fn bounds(database: Database) {
             );
             for above in [
                 json!({"max_budget": 101}),
+                json!({"budget_duration": "11d"}),
+                json!({"duration": "31d"}),
                 json!({"duration": "-1"}),
+                json!({"max_parallel_requests": 1001}),
+                json!({"tpm_limit": 1001}),
                 json!({"rpm_limit": 1001}),
             ] {
-                let (status, body) = master.post("/key/generate", above).await.refused();
-                assert_eq!(status, 400);
-                assert!(
-                    body.to_string()
-                        .contains("is over max limit set in config - user_value=")
-                );
+                for path in ["/key/generate", "/key/update", "/key/regenerate"] {
+                    let mut body = above.clone();
+                    if path != "/key/generate" {
+                        body["key"] = key["key"].clone();
+                    }
+                    let (status, body) = master.post(path, body).await.refused();
+                    assert_eq!(status, 400, "{path} {above}: {body}");
+                    let words = "is over max limit set in config - user_value=";
+                    assert!(body.to_string().contains(words), "{path}: {body}");
+                }
             }
+            let again = json!({"key": key["key"]});
+            let again = master.post("/key/regenerate", again).await.ok();
+            assert_eq!(again["max_budget"], 100.0, "what is not sent stays");
             master
                 .new_key(json!({"max_budget": 100, "tpm_limit": 1000}))
                 .await;
