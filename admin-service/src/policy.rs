@@ -32,6 +32,8 @@ pub enum Reach {
 pub enum Verdict {
     /// Allowed.
     May(Reach),
+    /// Nothing by the role: what a team or an organization adds, the route finds out, and refuses in its own words.
+    ByRelation,
     /// 401: management needs an admin.
     OnlyProxyAdmin,
     /// 403: this role only looks.
@@ -49,6 +51,7 @@ impl Verdict {
             Self::May(Reach::Any) => "any",
             Self::May(Reach::Own) => "own",
             Self::May(Reach::Organization) => "organization",
+            Self::ByRelation => "-",
             Self::OnlyProxyAdmin => "401",
             Self::ViewerMayNot => "403",
             Self::WithSpendPermission => "permit",
@@ -250,6 +253,7 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
     );
     match rule.verdict(caller.role) {
         Verdict::May(reach) => Ok(reach),
+        Verdict::ByRelation => Ok(Reach::Own),
         Verdict::WithSpendPermission if has_permission => Ok(Reach::Any),
         Verdict::OnlyMasterKey if caller.key == CallerKey::Master => Ok(Reach::Any),
         Verdict::OnlyMasterKey => Err(Refusal::OnlyMasterKey(path.to_owned())),

@@ -8,6 +8,7 @@ use super::{Act, Reach, Relation, Rule, Verdict, Writes};
 
 const ANY: Verdict = Verdict::May(Reach::Any);
 const OWN: Verdict = Verdict::May(Reach::Own);
+const REL: Verdict = Verdict::ByRelation;
 const ADMIN: Verdict = Verdict::OnlyProxyAdmin;
 const VIEW: Verdict = Verdict::ViewerMayNot;
 const PERMIT: Verdict = Verdict::WithSpendPermission;
@@ -31,57 +32,57 @@ policy! {
     /// Makes a key.
     KeyGenerate: Writes, MANAGE,         [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Makes a key of a team that belongs to no user.
-    KeyServiceAccount: Writes, MANAGE,   [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyServiceAccount: Writes, MANAGE,   [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Changes a key.
     KeyUpdate: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Changes several keys.
-    KeyBulkUpdate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [NONE, NONE, NONE];
+    KeyBulkUpdate: Writes, MANAGE,       [ANY,  VIEW,  REL,   ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Changes several keys of a team.
-    KeyTeamBulkUpdate: Writes, MANAGE,   [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyTeamBulkUpdate: Writes, MANAGE,   [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Gives a key another value.
     KeyRegenerate: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Sets back what a key has spent.
-    KeyResetSpend: Writes, MANAGE,       [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, NONE, OWNS];
+    KeyResetSpend: Writes, MANAGE,       [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, NONE, OWNS];
     /// Deletes keys.
     KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Blocks a key.
-    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Unblocks a key.
-    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Reads a key.
     KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, OWNS];
     /// Reads several keys.
     KeyInfoV2, MANAGE_INFO,              [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
     /// Lists keys.
-    KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   REL],   [TEAM, NONE, NONE];
     /// Lists aliases.
-    KeyAliases, MANAGE,                  [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    KeyAliases, MANAGE,                  [ANY,  ANY,   OWN,   OWN,   REL],   [TEAM, NONE, NONE];
     /// Asks whether the key that asks works.
     KeyHealth, MANAGE_INFO,              [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
 
     /// Makes a user.
-    UserNew: Writes, MANAGE,             [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
+    UserNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Changes a user.
     UserUpdate: Writes, MANAGE,          [ANY,  OWN,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Deletes users.
-    UserDelete: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
+    UserDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Reads a user.
-    UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, ORG];
+    UserInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   REL],   [TEAM, NONE, ORG];
     /// Lists users.
-    UserList, MANAGE,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
+    UserList, MANAGE,                    [ANY,  ANY,   REL,   REL,   REL],   [NONE, NONE, ORG];
     /// Changes many users.
     UserBulkUpdate: Writes, MANAGE,      [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads the roles there are.
     UserRoles, MANAGE,                   [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
     /// Finds users by id or address.
-    UserFilter, MANAGE_INFO,             [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    UserFilter, MANAGE_INFO,             [ANY,  ANY,   REL,   REL,   ADMIN], [TEAM, NONE, ORG];
     /// Counts users.
     UserSeats, MANAGE,                   [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Changes one's own password.
-    PasswordChange: Writes, MANAGE,      [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    PasswordChange: Writes, MANAGE,      [OWN,  OWN,   OWN,   OWN,   REL],   [NONE, NONE, NONE];
 
     /// Invites a user.
-    InvitationNew: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    InvitationNew: Writes, MANAGE,       [ANY,  VIEW,  REL,   REL,   ADMIN], [TEAM, NONE, ORG];
     /// Reads an invitation.
     InvitationInfo, MANAGE,              [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Changes an invitation.
@@ -90,7 +91,7 @@ policy! {
     InvitationDelete: Writes, MANAGE,    [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
 
     /// Ends one's own session.
-    SessionLogout: Writes, MANAGE,       [OWN,  OWN,   OWN,   OWN,   OWN],   [NONE, NONE, NONE];
+    SessionLogout: Writes, MANAGE,       [OWN,  OWN,   OWN,   OWN,   REL],   [NONE, NONE, NONE];
     /// Reads what pages must know.
     UiSettings, MANAGE_INFO,             [ANY,  ANY,   ANY,   ANY,   ANY],   [NONE, NONE, NONE];
     /// Reads whether an identity provider is configured.
@@ -99,43 +100,43 @@ policy! {
     /// Makes a team.
     TeamNew: Writes, MANAGE,             [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Changes a team.
-    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  OWN,   OWN,   ADMIN], [PERM, NONE, ORG];
+    TeamUpdate: Writes, MANAGE,          [ANY,  VIEW,  REL,   REL,   ADMIN], [PERM, NONE, ORG];
     /// Deletes teams.
     TeamDelete: Writes, MANAGE,          [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Adds members.
     TeamMemberAdd: Writes, MANAGE,       [ANY,  VIEW,  OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
     /// Reads a team.
-    TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, TEAM, ORG];
+    TeamInfo, MANAGE_INFO,               [ANY,  ANY,   OWN,   OWN,   REL],   [TEAM, TEAM, ORG];
     /// Blocks a team.
     TeamBlock: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Unblocks a team.
     TeamUnblock: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, ORG];
     /// Adds many members.
-    TeamBulkMemberAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamBulkMemberAdd: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Changes a member's role and limits.
-    TeamMemberUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamMemberUpdate: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Removes a member.
-    TeamMemberDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamMemberDelete: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Gives a member the team's limits again.
-    TeamMemberResetBudget: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamMemberResetBudget: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Sets back what a member has spent in the team.
-    TeamMemberResetSpend: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamMemberResetSpend: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Adds models to a team.
-    TeamModelAdd: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
+    TeamModelAdd: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [PERM, NONE, ORG];
     /// Takes models from a team.
-    TeamModelDelete: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [PERM, NONE, ORG];
+    TeamModelDelete: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [PERM, NONE, ORG];
     /// Changes what members may do with keys.
-    TeamPermissionsUpdate: Writes, MANAGE, [ANY, VIEW, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamPermissionsUpdate: Writes, MANAGE, [ANY, VIEW, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Gives the members of many teams further permissions.
     TeamPermissionsBulkUpdate: Writes, MANAGE, [ANY, VIEW, ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads what members may do with keys.
-    TeamPermissionsList, MANAGE, [ANY, ANY, OWN, OWN, ADMIN], [TEAM, NONE, ORG];
+    TeamPermissionsList, MANAGE, [ANY, ANY, REL, REL, ADMIN], [TEAM, NONE, ORG];
     /// Lists teams.
-    TeamList, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [NONE, NONE, ORG];
+    TeamList, MANAGE_INFO, [ANY, ANY, OWN, OWN, REL], [NONE, NONE, ORG];
     /// Lists the teams that the caller may join.
     TeamAvailable, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [NONE, NONE, NONE];
     /// Reads the caller's own membership.
-    TeamMemberSelf, MANAGE_INFO, [ANY, ANY, OWN, OWN, OWN], [TEAM, TEAM, NONE];
+    TeamMemberSelf, MANAGE_INFO, [ANY, ANY, OWN, OWN, REL], [TEAM, TEAM, NONE];
 
     /// Makes a budget row.
     BudgetNew: Writes, MANAGE,           [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
@@ -208,7 +209,7 @@ policy! {
     /// Deletes organizations.
     OrganizationDelete: Writes, MANAGE,  [ANY,  VIEW,  ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads an organization.
-    OrganizationInfo, MANAGE_INFO,       [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
+    OrganizationInfo, MANAGE_INFO,       [ANY,  ANY,   OWN,   OWN,   REL],   [NONE, NONE, ORG];
     /// Lists organizations.
     OrganizationList, MANAGE_INFO,       [ANY,  ANY,   OWN,   OWN,   OWN],   [NONE, NONE, ORG];
     /// Adds members to an organization.
@@ -220,8 +221,12 @@ policy! {
 
     /// Reads the spend log.
     SpendLogs, SPEND,                    [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, PERM, ORG];
-    /// Lists keys, users and tags by what they spent; reports what one of them spent.
-    SpendReports, SPEND,                 [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    /// Reports what a team spent.
+    TeamSpendReport, SPEND,              [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, NONE, ORG];
+    /// Reports what an organization spent.
+    OrganizationSpendReport, SPEND,      [ANY,  ANY,   REL,   REL,   ADMIN], [NONE, NONE, ORG];
+    /// Lists keys, users and tags by what they spent; reports what a key or a user spent.
+    SpendReports, SPEND,                 [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, NONE];
     /// Asks what a request would cost.
     SpendCalculate, SPEND,               [ANY,  ANY,   ANY,   ANY,   ADMIN], [NONE, NONE, NONE];
     /// Reads what everybody spent.
@@ -237,7 +242,7 @@ policy! {
     /// Reads what teams did by day.
     TeamActivity, MANAGE,                [ANY,  ANY,   OWN,   OWN,   ADMIN], [TEAM, PERM, ORG];
     /// Reads what organizations did by day.
-    OrganizationActivity, MANAGE,        [ANY,  ANY,   OWN,   OWN,   ADMIN], [NONE, NONE, ORG];
+    OrganizationActivity, MANAGE,        [ANY,  ANY,   REL,   REL,   ADMIN], [NONE, NONE, ORG];
     /// Reads what customers did by day.
     CustomerActivity, MANAGE,            [ANY,  ANY,   ADMIN, ADMIN, ADMIN], [NONE, NONE, NONE];
     /// Reads what was done under tags by day.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 use crate::openapi::schema::{NUMBER, Of, Record, TEXT, WHOLE, list, one};
-use crate::policy::{Authorized, SpendReports};
+use crate::policy::{Authorized, OrganizationSpendReport, SpendReports, TeamSpendReport};
 use crate::request::{Param, Query};
 use crate::routes::activity::scope::{self, days, mine};
 use crate::routes::answer::Answer;
@@ -38,7 +38,7 @@ static MODEL: Record = Record::new(
 );
 
 macro_rules! reports {
-    ($($name:ident, $query:ident, $param:literal, $dimension:ident;)*) => {$(
+    ($($name:ident, $action:ty, $query:ident, $param:literal, $dimension:ident;)*) => {$(
         #[doc = concat!("The query: days and `", $param, "`.")]
         pub static $query: &[Param] = &[
             Param::text("start_date"),
@@ -49,7 +49,7 @@ macro_rules! reports {
         #[doc = concat!("What each `", $param, "` that the caller sees spent, or one of them.")]
         pub async fn $name(
             State(app): State<App>,
-            by: Authorized<SpendReports>,
+            by: Authorized<$action>,
             RawQuery(query): RawQuery,
         ) -> Result<Answer, ApiError> {
             let query = Query::parse(query.as_deref(), $query);
@@ -64,9 +64,9 @@ macro_rules! reports {
 }
 
 reports! {
-    user_report, USER_REPORT_QUERY, "internal_user_id", User;
-    team_report, TEAM_REPORT_QUERY, "team_id", Team;
-    organization_report, ORGANIZATION_REPORT_QUERY, "organization_id", Organization;
+    user_report, SpendReports, USER_REPORT_QUERY, "internal_user_id", User;
+    team_report, TeamSpendReport, TEAM_REPORT_QUERY, "team_id", Team;
+    organization_report, OrganizationSpendReport, ORGANIZATION_REPORT_QUERY, "organization_id", Organization;
 }
 
 /// The query: days and `api_key`.
