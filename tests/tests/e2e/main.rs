@@ -9,6 +9,7 @@
     reason = "a test stops where something is not as it has to be"
 )]
 
+mod access;
 mod every_scope;
 mod faults;
 mod gateway;
@@ -20,4 +21,5 @@ mod rotation;
 mod scopes;
 mod sdk;
 mod self_serve;
+mod shared_budgets;
 mod smoke;
