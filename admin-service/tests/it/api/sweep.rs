@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use reqwest::Method;
 use serde_json::json;
+use tollkeeper_admin::caller::Role;
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::policy::{Action, Reach, Relation, Verdict};
 use tollkeeper_admin::router::row::{Access, Row};
@@ -94,7 +95,7 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
             // LiteLLM's codes for whoever may not invite, and for a team that is not one's own.
             expected(match action {
                 Action::InvitationNew => &[400],
-                Action::KeyServiceAccount => &[400, 401],
+                Action::KeyServiceAccount | Action::KeyTeamBulkUpdate => &[400, 401],
                 _ => &[401, 403, 404],
             })
         }

@@ -178,12 +178,16 @@ fn sample(row: &Row, field: &str, target: &Target) -> Option<Value> {
     Some(match (row.path, field) {
         ("/key/service-account/generate", "team_id") => json!(target["team"]),
         ("/key/bulk_update", "keys") => json!([{"key": target["key"], "max_budget": 1}]),
-        ("/key/{key}/reset_spend", "reset_to") => json!(0),
+        (_, "reset_to") => json!(0),
+        ("/team/key/bulk_update", "key_ids") => json!([target["key"]]),
+        ("/team/key/bulk_update", "update_fields") => json!({"max_budget": 1}),
+        ("/team/permissions_bulk_update", "team_ids") => json!([target["team"]]),
         ("/user/bulk_update", "users") => json!([{"user_id": user, "user_alias": "another"}]),
         ("/team/bulk_member_add", "members") => {
             json!([{"role": "user", "user_id": target["joiner"]}])
         }
-        ("/team/permissions_update", "team_member_permissions") => json!(["/key/generate"]),
+        ("/team/permissions_update", "team_member_permissions")
+        | ("/team/permissions_bulk_update", "permissions") => json!(["/key/generate"]),
         ("/model/new", "model_name") => json!(format!("model of {}", target["budget"])),
         ("/model/new", "litellm_params") => json!({"model": "openai/gpt-4o"}),
         ("/access_group/new", "access_group") => json!(format!("group of {}", target["budget"])),
