@@ -72,7 +72,10 @@ pub(in crate::routes) async fn delete_whole<R: Writes>(
     for key in keys::lock_of_owner(tx, Owner::Team(&team.team_id)).await? {
         keys::delete(tx, by, &key).await?;
     }
-    for member in members::of_team(tx.connection(), &team.team_id).await? {
+    let mut members = members::of_team(tx.connection(), &team.team_id).await?;
+    // In the order in which a deletion of users takes them: neither waits for what the other holds.
+    members.sort_by(|one, other| one.user_id.cmp(&other.user_id));
+    for member in members {
         members::delete(tx, by, &member).await?;
     }
     Ok(teams::delete(tx, by, team).await?)
