@@ -22,8 +22,20 @@ const AT_ONCE: u64 = 10_000;
 /// However slow it is, the bench goes on.
 const LONGEST: Duration = Duration::from_mins(2);
 
-/// Events a second, from the first one that is put on the stream to the last one that is in the database. They are spread over all keys.
-pub async fn rate(stack: &Stack, size: Size) -> Result<f64> {
+/// Keys whose events are measured beside those of all keys.
+const FEW_KEYS: u64 = 100;
+
+/// Events a second of all keys in turn, the worst that can come because no two share a sum, and of a hundred keys.
+pub async fn rates(stack: &Stack, size: Size) -> Result<[f64; 2]> {
+    let few = Size {
+        keys: size.keys.min(FEW_KEYS),
+        ..size
+    };
+    Ok([rate(stack, size, 0).await?, rate(stack, few, EVENTS).await?])
+}
+
+/// Events a second, from the first one that is put on the stream to the last one that is in the database; `first`: how many came before.
+async fn rate(stack: &Stack, size: Size, first: u64) -> Result<f64> {
     let drained = async || -> Result<u64> {
         let details = stack.get_admin("/health/readiness/details").await?;
         Ok(details["drained"].as_u64().unwrap_or(0))
@@ -31,8 +43,8 @@ pub async fn rate(stack: &Stack, size: Size) -> Result<f64> {
     let url = stack.redis_url.replace("redis://", "http://");
     let before = drained().await?;
     let began = clock::now();
-    let mut put = 0;
-    while put < EVENTS {
+    let mut put = first;
+    while put < first + EVENTS {
         let mut commands = Vec::new();
         for number in put..put + AT_ONCE {
             event(&mut commands, number, size)?;
