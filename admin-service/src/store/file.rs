@@ -38,7 +38,9 @@ impl File {
         if !url.contains("mode=") {
             let mut open = std::fs::OpenOptions::new();
             open.create(true).append(true);
-            open.open(&path).map_err(sqlx::Error::Io)?;
+            open.open(&path).map_err(|error| {
+                StoreError::Unavailable(format!("cannot open {}: {error}", path.display()))
+            })?;
         }
         let known = Known {
             id: id(&path),

@@ -94,7 +94,7 @@ async fn it_does_not_start_without_what_it_needs_and_says_what() {
                 ("LITELLM_MASTER_KEY", MASTER),
                 ("DATABASE_URL", "sqlite:/nowhere/at/all.db"),
             ],
-            "unable to open database file",
+            "cannot open /nowhere/at/all.db: No such file",
         ),
     ] {
         let mut command = program();
