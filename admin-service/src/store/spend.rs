@@ -10,10 +10,11 @@ use contract::money::NanoUsd;
 use contract::redis_key::Partition;
 use contract::usage::Usage;
 
-use super::outbox::{self, Kind};
+use super::outbox::Kind;
 use super::{StoreError, Tx, customers, tags};
 use crate::domain::budget_window::WindowRules;
 
+mod begin;
 mod compare;
 mod corrections;
 mod daily;
@@ -30,6 +31,7 @@ mod shown;
 mod watermarks;
 mod windows;
 
+pub use begin::begin_with;
 pub use compare::{
     Day, Difference, day as compare_day, days as compared_days, totals as compare_totals,
 };
@@ -388,24 +390,4 @@ pub fn is_about_data(error: &StoreError) -> bool {
         | StoreError::Full(_)
         | StoreError::Repeated => false,
     }
-}
-
-/// Scopes that begin with something spent that has no rows here: what an import brings. What was charged to them already is added to.
-pub async fn begin_with(
-    tx: &mut Tx,
-    scopes: &BTreeMap<ScopeKey, ScopeState>,
-) -> Result<(), StoreError> {
-    let mut begun = scopes.clone();
-    let names = scopes.keys().cloned().collect();
-    for (scope, known) in scopes::read(tx.connection(), &names).await? {
-        if let Some(state) = begun.get_mut(&scope) {
-            state.go_on_from(&known);
-        }
-    }
-    scopes::write(tx, &begun).await?;
-    let sums = scopes.iter().map(|(scope, state)| {
-        let object = (scope.kind.as_str().to_owned(), scope.object_id.clone());
-        (object, outbox::signed(state.total.get()))
-    });
-    retention::without_rows(tx, &sums.collect()).await
 }
