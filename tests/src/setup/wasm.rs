@@ -110,7 +110,8 @@ fn debian_cargo() -> Result<Command> {
         .env("CARGO_TARGET_WASM32_WASIP1_LINKER", linker)
         .env(
             "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS",
-            format!("-L{}", libraries.display()),
+            // The variable replaces the flags of `.cargo/config.toml`.
+            format!("-Ctarget-feature=+simd128 -L{}", libraries.display()),
         );
     Ok(command)
 }
