@@ -195,6 +195,13 @@ fn responses(row: &Row) -> Value {
     if !content.is_null() {
         done["content"] = content;
     }
+    if !row.tells.is_empty() {
+        let headers = row.tells.iter().map(|(name, about)| {
+            let header = json!({"description": about, "schema": {"type": "string"}});
+            ((*name).to_owned(), header)
+        });
+        done["headers"] = headers.collect();
+    }
     responses.insert(status.to_string(), done);
     for status in refusals(row) {
         let refused = match &row.reply {

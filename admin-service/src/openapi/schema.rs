@@ -5,6 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// A header by which an answer says more than its body: its name, and what it says.
+pub type Told = (&'static str, &'static str);
+
 /// An object with fixed fields.
 #[derive(Debug)]
 pub struct Record {

@@ -7,7 +7,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::openapi::schema::Of;
+use crate::openapi::schema::{Of, Told};
 use crate::policy::Action;
 use crate::request::{Field, Param};
 
@@ -71,6 +71,8 @@ pub struct Row {
     pub query: &'static [Param],
     /// Its refusals beside those that every such route has.
     pub also: &'static [u16],
+    /// What its answer may say in headers.
+    pub tells: &'static [Told],
     /// Its answer.
     pub reply: Reply,
     pub(super) handler: MethodRouter<App>,
@@ -107,6 +109,13 @@ impl Draft {
     #[must_use]
     pub fn also(mut self, statuses: &'static [u16]) -> Self {
         self.0.also = statuses;
+        self
+    }
+
+    /// What its answer may say in headers.
+    #[must_use]
+    pub fn tells(mut self, headers: &'static [Told]) -> Self {
+        self.0.tells = headers;
         self
     }
 
@@ -170,6 +179,7 @@ macro_rules! methods {
                 sent: Sent::Nothing,
                 query: &[],
                 also: &[],
+                tells: &[],
                 reply: Reply::Redirect,
                 handler: routing::$name(handler),
             })

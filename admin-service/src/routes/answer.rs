@@ -7,6 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::openapi::schema::Told;
+
+/// The header of a list that stops at a bound and has no page after it.
+pub const TRUNCATED: Told = (
+    "x-tollkeeper-truncated",
+    "how many the answer has, where there are more: the newest of them",
+);
 
 /// A successful answer.
 #[derive(Debug)]
@@ -94,6 +101,13 @@ impl Answer {
     pub fn warning(mut self, told: &'static str) -> Self {
         self.headers
             .insert("x-tollkeeper-warning", HeaderValue::from_static(told));
+        self
+    }
+
+    /// Says that the answer has only so many, the newest.
+    #[must_use]
+    pub fn truncated(mut self, shown: usize) -> Self {
+        self.headers.insert(TRUNCATED.0, HeaderValue::from(shown));
         self
     }
 

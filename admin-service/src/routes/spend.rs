@@ -30,8 +30,8 @@ pub use report::{
 };
 pub(super) use report::{MOST_KEYS, by_entity};
 
-/// Most rows of one answer: the newest. LiteLLM has no bound here.
-const MOST_ROWS: u32 = 10_000;
+/// Most rows of one answer: the newest. LiteLLM has no bound here, so the answer says where it ends at this one.
+const MOST_ROWS: usize = 10_000;
 
 /// The answer: rows, or a summary for each day.
 pub static LOGS: Of = either(&[list(&ROW), list(&SUMMARY)]);
@@ -92,8 +92,18 @@ pub async fn logs(
     };
     filter.from_ms = first.and_then(start_ms);
     filter.before_ms = last.and_then(|last| start_ms(last.checked_add_days(Days::new(1))?));
-    let rows = log_rows(&app.store, &filter, MOST_ROWS).await?;
-    Ok(Answer::new(rows.iter().map(row::row).collect()))
+    // One more than is shown tells whether there are more; how many, only counting the whole log would.
+    let asked = u32::try_from(MOST_ROWS)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    let rows = log_rows(&app.store, &filter, asked).await?;
+    let shown = rows.iter().take(MOST_ROWS);
+    let answer = Answer::new(shown.map(row::row).collect());
+    Ok(if rows.len() > MOST_ROWS {
+        answer.truncated(MOST_ROWS)
+    } else {
+        answer
+    })
 }
 
 /// Limits the log to the caller's own requests: those of their user, or of their key where it has none. `false`: they asked for others'.

@@ -4,6 +4,7 @@ use crate::openapi::schema::one;
 use crate::policy::Action as A;
 use crate::request::{CALCULATE, END_USERS};
 use crate::router::row::{Row, get, post};
+use crate::routes::answer::TRUNCATED;
 use crate::routes::{activity, global, spend};
 
 pub(super) fn rows() -> Vec<Row> {
@@ -13,7 +14,7 @@ pub(super) fn rows() -> Vec<Row> {
 #[rustfmt::skip]
 fn spend_rows() -> Vec<Row> {
     vec![
-        get( A::SpendLogs,     "/spend/logs",               "view_spend_logs",   spend::logs).query(spend::LOGS_QUERY).json(spend::LOGS),
+        get( A::SpendLogs,     "/spend/logs",               "view_spend_logs",   spend::logs).query(spend::LOGS_QUERY).tells(&[TRUNCATED]).json(spend::LOGS),
         get( A::SpendLogs,     "/spend/logs/v2",            "spend_logs_v2",     spend::v2).query(spend::PAGE_QUERY).json(one(&spend::PAGE)),
         get( A::SpendLogs,     "/spend/logs/ui",            "ui_view_spend_logs", spend::sessions).query(spend::PAGE_QUERY).json(one(&spend::SESSIONS)),
         get( A::SpendLogs,     "/spend/logs/ui/{request_id}", "ui_view_request_response_for_request_id", spend::request).also(&[404]).json(spend::REQUEST),

@@ -7,6 +7,7 @@ use tollkeeper_admin::clock::Clock;
 use super::clients::{Api, Client, ONE_MODEL, detail, error, text};
 use crate::on_both;
 use crate::support::database::Database;
+use crate::support::rows;
 use crate::support::stream::Request;
 
 /// 2026-11-23 12:00:00 UTC.
@@ -226,6 +227,41 @@ async fn pages(database: Database) {
             .status;
         assert!(matches!(status.as_u16(), 400 | 422), "{wrong}: {status}");
     }
+}
+
+on_both!(the_log_without_pages_tells_where_it_ends, truncated);
+async fn truncated(database: Database) {
+    let world = World::build(database).await;
+    // The day of one request is given 9,999 more: exactly as many as are shown.
+    let columns = "version, partition_no, settled_ms, admitted_ms, duration_ms, request_id, call_type, api_key, key_id, user_id, team_id, \
+                   organization_id, end_user, model, model_group, custom_llm_provider, http_status, exact, spend, prompt_tokens, \
+                   completion_tokens, token_kinds, request_tags, requester_ip_address, windows, charged";
+    let copies = format!(
+        "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 9999) \
+         INSERT INTO spend_logs (event_id, {columns}) \
+         SELECT 'f00000000000000' || (10000000000000000 + i), {columns} FROM spend_logs, n WHERE request_id = 'chatcmpl-1'"
+    );
+    rows::run(&world.api.database.store, &copies).await;
+    let told = "x-tollkeeper-truncated";
+    let day = "/spend/logs?start_date=2026-11-22&end_date=2026-11-22&summarize=false";
+    let whole = world.ada.get(day).await;
+    assert_eq!(whole.header(told), None);
+    assert_eq!(whole.ok().as_array().unwrap().len(), 10_000);
+    let cut = world.ada.get("/spend/logs").await;
+    assert_eq!(cut.header(told), Some("10000"));
+    let cut = cut.ok();
+    assert_eq!(cut.as_array().unwrap().len(), 10_000);
+    assert_eq!(
+        text(&cut[0], "request_id"),
+        "chatcmpl-2",
+        "the newest are shown"
+    );
+    // What it leaves out is on the pages.
+    let last = format!("/spend/logs/v2?{DAYS}&page=11&page_size=1000");
+    assert_eq!(ids(&world.ada.get(&last).await.ok()), ["chatcmpl-1"]);
+    let few = world.bob.get("/spend/logs").await;
+    assert_eq!(few.header(told), None);
+    assert_eq!(few.ok().as_array().unwrap().len(), 2);
 }
 
 on_both!(
