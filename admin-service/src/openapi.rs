@@ -235,6 +235,9 @@ pub fn refusals(row: &Row) -> Vec<u16> {
     if !matches!(row.sent, Sent::Nothing) {
         all.extend([400, 413, 422]);
     }
+    if row.leaves_body() {
+        all.push(413);
+    }
     all.sort_unstable();
     all.dedup();
     all

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod not_served;
 pub mod row;
 mod table;
+mod unread;
 
 pub use table::rows;
 
@@ -39,6 +40,7 @@ pub fn router(app: App) -> Router {
             Access::By(action) if row.creates() => row.handler.layer(
                 middleware::from_fn_with_state((app.clone(), action), idempotent::answer),
             ),
+            _ if row.leaves_body() => row.handler.layer(middleware::from_fn(unread::named)),
             _ => row.handler,
         };
         router = router.route(row.path, handler);

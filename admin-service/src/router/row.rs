@@ -84,6 +84,11 @@ impl Row {
         let last = self.path.rsplit('/').next().unwrap_or_default();
         self.method == "POST" && (matches!(last, "new" | "generate") || last.ends_with("add"))
     }
+
+    /// Whether requests of its method may have a body, and it reads none.
+    pub fn leaves_body(&self) -> bool {
+        self.method != "GET" && matches!(self.sent, Sent::Nothing)
+    }
 }
 
 /// A row that does not say yet what it answers.

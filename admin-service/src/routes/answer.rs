@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::error::ApiError;
 use crate::openapi::schema::Told;
 
+/// The header that names fields which nobody knows.
+pub const IGNORED: &str = "x-tollkeeper-ignored-fields";
+
 /// The header of a list that stops at a bound and has no page after it.
 pub const TRUNCATED: Told = (
     "x-tollkeeper-truncated",
@@ -72,16 +75,13 @@ impl Answer {
     /// Names the fields that nobody knows.
     #[must_use]
     pub fn ignoring(self, fields: &[String]) -> Self {
-        self.listing(
-            "x-tollkeeper-ignored-fields",
-            fields.iter().map(String::as_str),
-        )
+        self.naming(IGNORED, fields.iter().map(String::as_str))
     }
 
     /// Names the fields that are kept and echoed but bind nobody.
     #[must_use]
     pub fn unenforced<'a>(self, fields: impl Iterator<Item = &'a str>) -> Self {
-        self.listing("x-tollkeeper-unenforced-fields", fields)
+        self.naming("x-tollkeeper-unenforced-fields", fields)
     }
 
     /// Says that the change is stored but has not reached the gateways.
@@ -119,29 +119,33 @@ impl Answer {
         self
     }
 
-    fn listing<'a>(mut self, name: &'static str, fields: impl Iterator<Item = &'a str>) -> Self {
-        // A field's name comes from the caller: what no header can hold is shown as `?`.
-        let shown = fields
-            .map(|field| {
-                let visible = |letter: char| {
-                    if letter.is_ascii_graphic() && letter != ',' {
-                        letter
-                    } else {
-                        '?'
-                    }
-                };
-                field.chars().take(64).map(visible).collect::<String>()
-            })
-            .take(32)
-            .collect::<Vec<_>>()
-            .join(",");
-        if let Ok(value) = HeaderValue::from_str(&shown)
-            && !shown.is_empty()
-        {
+    fn naming<'a>(mut self, name: &'static str, fields: impl Iterator<Item = &'a str>) -> Self {
+        if let Some(value) = listing(fields) {
             self.headers.insert(name, value);
         }
         self
     }
+}
+
+/// These names as a header's value; `None`: there are none. A field's name comes from the caller: what no header can hold is shown as `?`.
+pub fn listing<'a>(fields: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
+    let shown = fields
+        .map(|field| {
+            let visible = |letter: char| {
+                if letter.is_ascii_graphic() && letter != ',' {
+                    letter
+                } else {
+                    '?'
+                }
+            };
+            field.chars().take(64).map(visible).collect::<String>()
+        })
+        .take(32)
+        .collect::<Vec<_>>()
+        .join(",");
+    HeaderValue::from_str(&shown)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 impl IntoResponse for Answer {

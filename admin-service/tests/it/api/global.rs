@@ -274,8 +274,10 @@ async fn reset(database: Database) {
     let done = world
         .api
         .master()
-        .post("/global/spend/reset", json!({}))
+        .post("/global/spend/reset", json!({"team_id": world.team}))
         .await;
+    // It is not of one team: whoever thinks so is told.
+    assert_eq!(done.header("x-tollkeeper-ignored-fields"), Some("team_id"));
     assert_eq!(
         done.ok(),
         json!({"message": "Spend for all API Keys and Teams reset successfully", "status": "success"})

@@ -11,7 +11,7 @@ use serde_json::json;
 use tollkeeper_admin::caller::Role;
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::policy::{Action, Reach, Relation, Verdict};
-use tollkeeper_admin::router::row::{Access, Row};
+use tollkeeper_admin::router::row::{Access, Row, Sent};
 use tollkeeper_admin::router::rows;
 
 use super::clients::{Answer, Api, ONE_MODEL};
@@ -21,7 +21,7 @@ use crate::support::database::Database;
 mod calls;
 mod visitors;
 
-use calls::{OPEN, OTHERS, Target, request, target};
+use calls::{OPEN, OTHERS, Target, UNKNOWN, request, target};
 use visitors::{Visitor, visitors};
 
 async fn call(row: &Row, visitor: &Visitor, target: &Target) -> Answer {
@@ -37,6 +37,16 @@ async fn call(row: &Row, visitor: &Visitor, target: &Target) -> Answer {
     let client = leaving.as_ref().unwrap_or(&visitor.client);
     let answer = client.call_with(method, &path, body.as_deref(), visitor.headers);
     Box::pin(answer).await
+}
+
+/// Whatever is done names the field that nobody knows.
+fn names_the_unknown(row: &Row, answer: &Answer) -> Result<(), String> {
+    let sent = matches!(row.sent, Sent::Json(_)) || row.leaves_body();
+    let named = || answer.header("x-tollkeeper-ignored-fields") == Some(UNKNOWN);
+    if sent && answer.status.is_success() && !named() {
+        return Err("does not say that it ignored a field".to_owned());
+    }
+    Ok(())
 }
 
 /// Holds an answer against the table.
@@ -164,7 +174,8 @@ async fn everybody_asks_everything(database: Database) {
                 } else {
                     call(&row, visitor, if is_own { own } else { &others }).await
                 };
-                if let Err(why) = judge(&row, visitor, is_own, &answer) {
+                let judged = judge(&row, visitor, is_own, &answer);
+                if let Err(why) = judged.and_then(|()| names_the_unknown(&row, &answer)) {
                     let whose = if is_own { "its own" } else { "others'" };
                     wrong.push(format!(
                         "{} {} by {} of {whose}: {} – {why}: {}",

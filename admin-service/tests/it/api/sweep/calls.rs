@@ -14,6 +14,8 @@ use super::visitors::{Related, Visitor};
 pub const OTHERS: &str = "not-yours";
 /// A team that whoever likes may join.
 pub const OPEN: &str = "open-to-all";
+/// A field that nobody knows: every request that may have a body has it.
+pub const UNKNOWN: &str = "nobody_knows_this";
 
 /// What a call is about, by the names that requests have for it.
 pub type Target = BTreeMap<&'static str, String>;
@@ -258,9 +260,13 @@ pub fn request(row: &Row, target: &Target) -> (String, Option<String>) {
         sep = '&';
     }
     let (Sent::Json(fields) | Sent::Form(fields)) = row.sent else {
-        return (path, None);
+        let unread = json!({ UNKNOWN: true }).to_string();
+        return (path, row.leaves_body().then_some(unread));
     };
     let mut body = Map::new();
+    if matches!(row.sent, Sent::Json(_)) {
+        body.insert(UNKNOWN.to_owned(), json!(true));
+    }
     for field in fields {
         if let Some(value) = sample(row, field.name, target) {
             body.insert(field.name.to_owned(), value);
