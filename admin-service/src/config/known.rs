@@ -95,6 +95,7 @@ pub(super) const GENERAL: &[&str] = &[
     "proxy_budget_rescheduler_max_time",
     "proxy_budget_rescheduler_min_time",
     "public_routes",
+    "reject_clientside_metadata_tags",
     "responses_websocket_session_limit_seconds",
     "scheduled_job_stagger",
     "spend_capture_rate_check",
@@ -115,6 +116,7 @@ pub(super) const GENERAL: &[&str] = &[
 /// In `litellm_settings`.
 pub(super) const LITELLM: &[&str] = &[
     "allowed_fails",
+    "block_requests_for_models_without_pricing",
     "budget_exceeded_throttle_percentage",
     "budget_rollover",
     "cache",

@@ -179,6 +179,52 @@ general_settings:
 }
 
 #[test]
+fn a_setting_of_litellm_without_effect_is_named_and_never_called_unknown() {
+    let idle = [
+        "block_requests_for_models_without_pricing: true",
+        "budget_exceeded_throttle_percentage: 50",
+        "budget_rollover: true",
+        "cache: true",
+        "cache_params: { type: redis }",
+        "cost_discount_config: { openai: 0.1 }",
+        "cost_margin_config: { global: 0.1 }",
+        "default_key_max_budget_alert_emails: { '80': [a@x.com] }",
+        "default_team_settings: [{ team_id: default-settings }]",
+        "disable_add_user_agent_to_request_tags: true",
+        "disable_end_user_cost_tracking: true",
+        "enable_redis_auth_cache: true",
+        "extra_spend_tag_headers: [x-tag]",
+        "max_ui_session_budget: 2",
+        "max_user_budget: 5",
+        "validate_end_user_id_in_db: true",
+    ];
+    let effective = "
+  max_internal_user_budget: 10
+  internal_user_budget_duration: 1mo
+  default_internal_user_params: { user_role: internal_user, max_budget: 1, budget_duration: 30d, models: [m], teams: [t], available_teams: [t] }
+  default_team_params: { models: [m], max_budget: 1, budget_duration: 1d, tpm_limit: 1, rpm_limit: 1, team_member_permissions: [], organization_id: o }
+  default_key_generate_params: { max_budget: 1 }
+  upperbound_key_generate_params: { max_budget: 1, budget_duration: 1d, duration: 1d, max_parallel_requests: 1, tpm_limit: 1, rpm_limit: 1 }
+  key_generation_settings: { team_key_generation: { allowed_team_member_roles: [admin], required_params: [tags] }, personal_key_generation: { allowed_user_roles: [proxy_admin], required_params: [tags] } }
+  max_budget: 1
+  budget_duration: 1d
+  max_end_user_budget: 1
+  max_end_user_budget_id: b
+  budget_exceeded_status_code: 429
+  timezone: Europe/Berlin
+  budget_reset_time: '09:00'
+  enable_key_alias_format_validation: true
+";
+    let text = format!("litellm_settings:{effective}  {}\n", idle.join("\n  "));
+    let config = parse(&text, &[]).unwrap();
+    let told = idle.map(|setting| {
+        let name = setting.split(':').next().unwrap_or_default();
+        format!("litellm_settings.{name} is known and has no effect")
+    });
+    assert_eq!(config.warnings, told);
+}
+
+#[test]
 fn more_than_one_partition_is_refused() {
     for partitions in [0, 4] {
         let options = Options {
