@@ -19,6 +19,7 @@ use crate::store::spend::{Spent, spent};
 use crate::store::users::{UserRow, teams_of};
 
 mod bulk_update;
+mod defaults;
 mod delete;
 mod fields;
 mod info;
@@ -29,6 +30,7 @@ mod scope;
 mod update;
 
 pub use bulk_update::{BULK_UPDATED, bulk_update};
+pub(super) use defaults::give;
 pub use delete::delete;
 pub(super) use fields::apply;
 pub use info::{FLAT, INFO, INFO_QUERY, flat, info};

@@ -164,6 +164,7 @@ impl Add<'_> {
             role => role,
         };
         user.user_role = Some(role.to_owned());
+        users::give(tx, self.app, self.by, &mut user).await?;
         users::insert_new(tx, self.by, &mut user).await?;
         Ok(user)
     }

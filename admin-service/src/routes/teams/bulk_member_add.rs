@@ -211,7 +211,7 @@ impl Add<'_> {
             ..Joining::default()
         };
         joining.within(team, standing)?;
-        let user = the_user(tx, self.by, team, standing, named).await?;
+        let user = the_user(tx, (self.app, self.by), team, standing, named).await?;
         let there = members::find(tx.connection(), &team.team_id, &user.user_id).await?;
         if there.is_some() {
             return Err(Refusal::AlreadyMember(user.user_id).into());

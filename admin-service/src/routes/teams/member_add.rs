@@ -145,7 +145,7 @@ async fn find_user(tx: &mut Tx, named: &Named) -> Result<Option<UserRow>, ApiErr
 /// it; an admin of the team makes nobody.
 pub(super) async fn the_user<R: Writes>(
     tx: &mut Tx,
-    by: &Authorized<R>,
+    (app, by): (&App, &Authorized<R>),
     team: &TeamRow,
     standing: Standing,
     named: &Named,
@@ -167,6 +167,7 @@ pub(super) async fn the_user<R: Writes>(
         .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut user = UserRow::new(id);
     user.user_email.clone_from(&named.user_email);
+    users::give(tx, app, by, &mut user).await?;
     users::insert_new(tx, by, &mut user).await?;
     if let Some(organization) = organization {
         let mut member = OrgMemberRow::new(organization, &user.user_id, "internal_user");
@@ -199,7 +200,7 @@ impl Change for Add<'_> {
         let mut team = before.clone();
         let mut added = Vec::new();
         for named in &self.named {
-            let user = the_user(tx, self.by, &before, standing, named).await?;
+            let user = the_user(tx, (self.app, self.by), &before, standing, named).await?;
             if members::find(tx.connection(), team_id, &user.user_id)
                 .await?
                 .is_some()

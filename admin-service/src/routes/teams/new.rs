@@ -140,7 +140,7 @@ impl Change for New<'_> {
         share(tx, self.app, self.by, &mut team, &self.limits).await?;
         teams::insert(tx, self.by, &mut team).await?;
         for named in &self.named {
-            let user = the_user(tx, self.by, &team, standing, named).await?;
+            let user = the_user(tx, (self.app, self.by), &team, standing, named).await?;
             if members::find(tx.connection(), &team.team_id, &user.user_id)
                 .await?
                 .is_none()

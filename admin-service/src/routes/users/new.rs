@@ -5,6 +5,7 @@ use axum::extract::State;
 use contract::money::NanoUsd;
 use serde_json::{Map, Value, json};
 
+use super::defaults::fill;
 use super::fields;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
@@ -16,7 +17,6 @@ use crate::routes::invitations;
 use crate::routes::keys::{self, PUBLISH_WAIT};
 use crate::routes::shape::{Times, dollars};
 use crate::routes::teams::{Joining, join};
-use crate::settings::UserDefaults;
 use crate::store::keys::{KeyRow, random_key};
 use crate::store::organization_members::{self, OrgMemberRow};
 use crate::store::users::{self, UserRow};
@@ -69,7 +69,7 @@ pub async fn new(
     fields::no_password(&mut body, "/user/new")?;
     let unenforced = keys::unenforced(&body);
     let defaults = &app.settings().user_defaults;
-    fill_defaults(&mut body, defaults);
+    fill(&mut body, defaults);
     let sent_teams = body.get("teams").is_some();
     let mut teams = teams_to_join(&mut body)?;
     let mut default_teams = Vec::new();
@@ -190,44 +190,6 @@ fn created(
         object.insert("created_at".into(), Times::Z.print(key.created_at));
     }
     Value::Object(object)
-}
-
-/// `default_internal_user_params` for everybody but proxy admins; then `max_internal_user_budget` for internal users still without budget.
-fn fill_defaults(body: &mut Body, defaults: &UserDefaults) {
-    let is = |body: &Body, role: &str| body.get("user_role").is_some_and(|sent| sent == role);
-    if !is(body, "proxy_admin") {
-        let budget = defaults.max_budget.map(dollars);
-        for (name, value) in [
-            (
-                "user_role",
-                defaults.user_role.as_ref().map(|role| json!(role)),
-            ),
-            ("max_budget", budget),
-            (
-                "budget_duration",
-                defaults.budget_duration.as_ref().map(|text| json!(text)),
-            ),
-            (
-                "models",
-                defaults.models.as_ref().map(|models| json!(models)),
-            ),
-        ] {
-            if let Some(value) = value {
-                body.fill(name, value);
-            }
-        }
-    }
-    if is(body, "internal_user") {
-        if let (Some(budget), false) = (defaults.internal_max_budget, body.has("max_budget")) {
-            body.set("max_budget", dollars(budget));
-        }
-        if let (Some(duration), false) = (
-            &defaults.internal_budget_duration,
-            body.has("budget_duration"),
-        ) {
-            body.set("budget_duration", json!(duration));
-        }
-    }
 }
 
 /// `teams`: ids, or objects with the member's role and budget; `team_id` is one more.

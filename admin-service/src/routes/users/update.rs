@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::defaults::fill_empty;
 use super::{USER, fields, shown};
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
@@ -99,7 +100,10 @@ pub(super) async fn apply<R: Writes>(
     let before = found.ok_or_else(|| Refusal::UserUpdateMissing(shown.clone()))?;
     let mut user = before.clone();
     let now_us = tx.now_us();
-    fields::apply(&mut user, body.clone(), now_us, &app.settings().windows)?;
+    let settings = app.settings();
+    let mut body = body.clone();
+    fill_empty(&mut body, &before, &settings.user_defaults);
+    fields::apply(&mut user, body, now_us, &settings.windows)?;
     if let Some(email) = &user.user_email {
         let other = users::find(tx.connection(), users::Which::Email(email)).await?;
         if other.is_some_and(|other| other.user_id != user.user_id) {

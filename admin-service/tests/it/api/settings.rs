@@ -3,3 +3,4 @@
 mod endpoints;
 mod hot;
 mod self_serve;
+mod user_defaults;

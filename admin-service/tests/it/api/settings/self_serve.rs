@@ -9,7 +9,7 @@ use crate::on_both;
 use crate::support::database::Database;
 
 /// A service with these `litellm_settings`: once from the file, once set over the API of a service that has none.
-async fn both_ways(settings: Value, database: Database, test: impl AsyncFn(&Api)) {
+pub async fn both_ways(settings: Value, database: Database, test: impl AsyncFn(&Api)) {
     let other = database.sibling().await;
     let file = format!("{ONE_MODEL}\nlitellm_settings: {settings}\n");
     let api = Api::configured(database, &file, Clock::System).await;
