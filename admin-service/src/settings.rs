@@ -167,8 +167,21 @@ impl Settings {
 
     /// Whether admins of teams remove no members: the interface's `disable_team_admin_delete_team_user`.
     pub fn team_admins_keep_members(&self) -> bool {
-        let row = self.stored.get(UI_ROW);
-        let flag = row.and_then(|row| row.get("disable_team_admin_delete_team_user"));
+        self.ui_flag("disable_team_admin_delete_team_user")
+    }
+
+    /// Whether nobody chooses the value of a key: the interface's `disable_custom_api_keys`.
+    pub fn only_random_keys(&self) -> bool {
+        self.ui_flag("disable_custom_api_keys")
+    }
+
+    /// Whether admins of teams and organizations find users of these organizations only: the interface's `scope_user_search_to_org`.
+    pub fn users_found_in_organization(&self) -> bool {
+        self.ui_flag("scope_user_search_to_org")
+    }
+
+    fn ui_flag(&self, name: &str) -> bool {
+        let flag = self.stored.get(UI_ROW).and_then(|row| row.get(name));
         flag.and_then(Value::as_bool).unwrap_or(false)
     }
 

@@ -441,6 +441,8 @@ pub enum Refusal {
     BadSortOrder,
     /// Path and body name different teams.
     TeamsDisagree,
+    /// A value for a key, on a proxy that makes all values itself.
+    KeyIsChosen,
     /// Team admins remove no members on this proxy.
     TeamAdminMayNotRemove,
 

@@ -39,7 +39,7 @@ pub use aliases::{ALIASES, ALIASES_QUERY, aliases};
 pub use block::{block, unblock};
 pub use delete::{DELETED, delete};
 pub(super) use fields::{
-    all_texts, apply, limits, refresh_at, spend, temporary_budget_alone, unenforced, window,
+    all_texts, apply, asks, limits, refresh_at, spend, temporary_budget_alone, unenforced, window,
 };
 pub(super) use generate::{blank, insert_new};
 pub use generate::{generate, service_account};

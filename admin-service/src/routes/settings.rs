@@ -29,7 +29,7 @@ pub use self_serve::{self_serve, update_self_serve};
 pub use tables::{DEFAULT_TEAM, INTERNAL_USER, SELF_SERVE, SSO, UI};
 
 use change::{Edits, change};
-use tables::described;
+use tables::{described, idle};
 
 /// Values and what they mean.
 pub static SHOWN: Record = Record::new("Settings", &[("values field_schema", OBJECT)]);
@@ -97,6 +97,7 @@ impl Group {
         let (after, published) = change(app, by, &edit).await?;
         Ok(changed(self.done, &(self.values)(&after))
             .ignoring(&ignored)
+            .unenforced(idle(&sent).into_iter())
             .published(published))
     }
 }

@@ -397,6 +397,12 @@ impl Refusal {
                 let message = format!("Only proxy admins can set `{field}`.");
                 Wire::python(FORBIDDEN, AUTH, "error", &message)
             }
+            Self::KeyIsChosen => Wire::python(
+                FORBIDDEN,
+                AUTH,
+                "error",
+                "On this proxy nobody chooses the value of a key: leave it out, and a random one is made.",
+            ),
             Self::KeyFormat => Wire::python(
                 BAD,
                 INVALID,

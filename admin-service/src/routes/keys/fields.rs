@@ -64,13 +64,18 @@ pub(in crate::routes) fn unenforced(body: &Body) -> Vec<&'static str> {
     UNENFORCED
         .iter()
         .copied()
-        .filter(|field| match body.get(field) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::Object(object)) => !object.is_empty(),
-            Some(Value::Array(list)) => !list.is_empty(),
-            Some(_) => true,
-        })
+        .filter(|field| body.get(field).is_some_and(asks))
         .collect()
+}
+
+/// Whether a value asks for something.
+pub(in crate::routes) fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Object(object) => !object.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    }
 }
 
 /// A temporary increase may also be sent inside `metadata`, where it is kept: it is read as the two fields of their names, which win.

@@ -92,7 +92,7 @@ async fn make<R: Writes>(
     who_may::check(app, by, &body)?;
     let unenforced = fields::unenforced(&body);
     let duration = body.get("duration").cloned().unwrap_or(Value::Null);
-    let secret = chosen_or_random(body.text("key"))?;
+    let secret = chosen_or_random(app, body.text("key"))?;
     let soft_budget = body.money("soft_budget")?;
     let notify = body.flag("send_invite_email").value() == Some(true);
     if !body.has("key_type") {
@@ -142,10 +142,14 @@ pub(in crate::routes) fn blank(secret: &VirtualKey) -> KeyRow {
     }
 }
 
-pub(super) fn chosen_or_random(chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
+/// The value that a request chose, if values may be chosen, or 32 random bytes.
+pub(super) fn chosen_or_random(app: &App, chosen: Patch<String>) -> Result<VirtualKey, ApiError> {
     let Some(chosen) = chosen.value() else {
         return Ok(random_key()?);
     };
+    if app.settings().only_random_keys() {
+        return Err(Refusal::KeyIsChosen.into());
+    }
     if !chosen.starts_with("sk-") {
         return Err(Refusal::KeyFormat.into());
     }

@@ -76,7 +76,7 @@ async fn replace(
         return Err(Refusal::MasterKeyIsConfigured.into());
     }
     let token = token_of(&named.ok_or(Refusal::NoKeyToRegenerate)?);
-    let secret = chosen_or_random(body.text("new_key"))?;
+    let secret = chosen_or_random(app, body.text("new_key"))?;
     let grace_us = match body.text("grace_period") {
         Patch::Set(text) if !text.is_empty() => {
             Some(duration_us(&text).ok_or(Refusal::BadGracePeriod(text))?)

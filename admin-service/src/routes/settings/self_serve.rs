@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::change::{Edits, change};
-use super::tables::{SELF_SERVE, described, section_of};
+use super::tables::{SELF_SERVE, described, idle, section_of};
 use super::{changed, set};
 use crate::app::App;
 use crate::error::ApiError;
@@ -77,5 +77,6 @@ pub async fn update_self_serve(
     let message = "Self-serve settings updated successfully";
     Ok(changed(message, &values(&after))
         .ignoring(&ignored)
+        .unenforced(idle(&sent).into_iter())
         .published(published))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::change::{Edits, change};
-use super::tables::{SSO, described};
+use super::tables::{SSO, described, idle};
 use super::{SsoReader, changed, merged};
 use crate::app::App;
 use crate::error::ApiError;
@@ -16,6 +16,9 @@ use crate::settings::{SSO_ROW, Settings};
 
 /// What stands for a secret.
 const STARS: &str = "*****";
+/// A setting of the file that the form of single sign-on shows too: there is one, wherever it is set.
+const ACCESS: &str = "ui_access_mode";
+const ACCESS_ROW: &str = "general_settings.ui_access_mode";
 
 fn is_secret(name: &str) -> bool {
     name.ends_with("_secret")
@@ -32,6 +35,17 @@ fn values(app: &App, settings: &Settings) -> (Map<String, Value>, Map<String, Va
     let (mut values, mut provenance) = (Map::new(), Map::new());
     for field in SSO {
         let name = field.name;
+        if name == ACCESS {
+            if let Some(value) = settings.general.get(name) {
+                let of_file = app.live.file().general.get(name) == Some(value);
+                values.insert(name.to_owned(), value.clone());
+                provenance.insert(
+                    name.to_owned(),
+                    json!(if of_file { "config" } else { "db" }),
+                );
+            }
+            continue;
+        }
         let from_environment = app.config.sso.get(name).map(|value| json!(value));
         let (value, from) = match (stored.get(name), from_environment) {
             (Some(value), _) => (value.clone(), "db"),
@@ -70,13 +84,21 @@ pub async fn update_sso(
             *value = json!({ "sealed": sealed.map_err(ApiError::Broken)? });
         }
     }
+    let access = sent.remove(ACCESS);
     let edit = |now: &Settings| -> Result<Edits, ApiError> {
         let row = Value::Object(merged(&stored(now), &sent));
-        Ok(vec![(SSO_ROW.to_owned(), row)])
+        let access = access
+            .iter()
+            .map(|mode| (ACCESS_ROW.to_owned(), mode.clone()));
+        Ok([(SSO_ROW.to_owned(), row)]
+            .into_iter()
+            .chain(access)
+            .collect())
     };
     let (after, published) = change(&app, &by, &edit).await?;
     let (values, _) = values(&app, &after);
     Ok(changed("SSO settings updated successfully", &values)
         .ignoring(&ignored)
+        .unenforced(idle(&sent).into_iter())
         .published(published))
 }

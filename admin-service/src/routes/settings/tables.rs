@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::request::{Field, Type, USER_ROLE};
+use crate::routes::keys::asks;
 
 const TOKENS: Type = Type::Limit(9_007_199_254_740_991);
 const REQUESTS: Type = Type::Limit(4_294_967_295);
@@ -103,6 +104,31 @@ pub const SSO: &[Field] = &[
     Field::new("team_mappings", Type::Object),
 ];
 
+/// Settings that are kept and shown and bind nobody: what they are about is not here, or not in this service. What forbids something that
+/// nobody may do anyway is not among them.
+const IDLE: &[&str] = &[
+    "default_team_settings",
+    "usage_default_time_range",
+    "allow_public_health_readiness_details",
+    "forward_client_headers_to_llm_api",
+    "forward_llm_provider_auth_headers",
+    "allow_agents_for_team_admins",
+    "allow_vector_stores_for_team_admins",
+    "enabled_ui_pages_internal_users",
+    "saml_idp_metadata_url",
+    "saml_idp_metadata_xml",
+    "saml_sp_entity_id",
+    "saml_allow_unsolicited",
+];
+
+/// The settings among `sent` that ask for something and bind nobody.
+pub(super) fn idle(sent: &Map<String, Value>) -> Vec<&'static str> {
+    IDLE.iter()
+        .copied()
+        .filter(|name| sent.get(*name).is_some_and(asks))
+        .collect()
+}
+
 /// What each field means.
 const ABOUT: &[(&str, &str)] = &[
     ("user_role", "Role of a new user"),
@@ -153,6 +179,42 @@ const ABOUT: &[(&str, &str)] = &[
         "HTTP status of a refusal for an exhausted budget",
     ),
     ("ui_access_mode", "Who may sign in to the interface"),
+    (
+        "default_team_settings",
+        "Settings of single teams; kept and shown, without effect",
+    ),
+    (
+        "max_end_user_budget",
+        "Budget in US dollars, for ever, of a customer who has none",
+    ),
+    (
+        "max_end_user_budget_id",
+        "Budget row of a customer who has none; it wins over max_end_user_budget",
+    ),
+    (
+        "apply_user_budget_to_team_keys",
+        "Whether a user's own budget binds their keys in teams too",
+    ),
+    (
+        "master_key_can_call_models",
+        "Whether the master key may call models",
+    ),
+    (
+        "disable_auto_add_proxy_admin_to_teams",
+        "Whether a proxy admin who makes a team stays out of it",
+    ),
+    (
+        "disable_team_admin_delete_team_user",
+        "Whether admins of teams remove no members",
+    ),
+    (
+        "scope_user_search_to_org",
+        "Whether admins of teams and organizations find users of their organizations only",
+    ),
+    (
+        "disable_custom_api_keys",
+        "Whether nobody chooses the value of a key",
+    ),
     (
         "team_admin_editable_team_fields",
         "Fields of a team that its admins may change",

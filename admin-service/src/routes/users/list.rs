@@ -154,7 +154,7 @@ pub async fn filter(
 ) -> Result<Answer, ApiError> {
     let mut query = Query::parse(query.as_deref(), FILTER_QUERY);
     let set = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let what = ListUsers {
+    let mut what = ListUsers {
         id_part: set(query.text("user_id")),
         email_part: set(query.text("user_email")),
         search: set(query.text("search")),
@@ -165,8 +165,12 @@ pub async fn filter(
     };
     query.finish()?;
     let mut connection = app.store.read().await?;
-    if !by.is_admin() && !scope::administers_something(&mut connection, &by.caller).await? {
-        return Err(Refusal::UserListForAdmins.into());
+    if !by.is_admin() {
+        let administered = scope::administered(&mut connection, &by.caller).await?;
+        let organizations = administered.ok_or(Refusal::UserListForAdmins)?;
+        if app.settings().users_found_in_organization() {
+            what.organizations = Some(organizations);
+        }
     }
     let found = users::list(&mut connection, &what).await?.users;
     let found = found.iter().map(|(user, _)| {

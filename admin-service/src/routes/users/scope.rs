@@ -46,18 +46,22 @@ pub(super) async fn of(
     Ok(scope)
 }
 
-/// Whether the caller administers a team or an organization.
-pub(super) async fn administers_something(
+/// The organizations that the caller administers or has a team in that they administer; `None` for one who administers nothing.
+pub(super) async fn administered(
     connection: &mut AnyConnection,
     caller: &Caller,
-) -> Result<bool, ApiError> {
+) -> Result<Option<Vec<String>>, ApiError> {
     let Some(own) = &caller.user_id else {
-        return Ok(false);
+        return Ok(None);
     };
-    let teams = members::of_user(connection, own).await?;
-    if teams.iter().any(|member| member.role == "admin") {
-        return Ok(true);
+    let mut all = organization_members::administered(connection, Some(own)).await?;
+    let mut any = !all.is_empty();
+    for member in members::of_user(connection, own).await? {
+        if member.role == "admin" {
+            any = true;
+            let team = teams::find(connection, &member.team_id).await?;
+            all.extend(team.and_then(|team| team.organization_id));
+        }
     }
-    let organizations = organization_members::administered(connection, Some(own)).await?;
-    Ok(!organizations.is_empty())
+    Ok(any.then_some(all))
 }

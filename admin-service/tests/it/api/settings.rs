@@ -2,5 +2,7 @@
 
 mod endpoints;
 mod hot;
+mod interface;
 mod self_serve;
+mod team_defaults;
 mod user_defaults;
