@@ -85,11 +85,12 @@ async fn make<R: Writes>(
     way: &Way,
 ) -> Result<Answer, ApiError> {
     let ignored = std::mem::take(&mut body.ignored);
+    let sent = body.clone();
     bounds::fill_defaults(&mut body, &app.settings().key_defaults);
     fields::lift_temporary(&mut body)?;
     let ends = body.has("duration");
     bounds::hold(&mut body, &app.settings().key_bounds, true)?;
-    who_may::check(app, by, &body)?;
+    who_may::check(app, by, &sent, &body)?;
     let unenforced = fields::unenforced(&body);
     let duration = body.get("duration").cloned().unwrap_or(Value::Null);
     let secret = chosen_or_random(app, body.text("key"))?;

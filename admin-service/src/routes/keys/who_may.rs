@@ -11,8 +11,13 @@ use crate::error::{ApiError, Refusal};
 use crate::policy::Authorized;
 use crate::request::Body;
 
-/// What can be told from the request alone; defaults and bounds have filled it.
-pub(super) fn check<R>(app: &App, by: &Authorized<R>, body: &Body) -> Result<(), ApiError> {
+/// What can be told from the request alone: what must be `sent`, before defaults and bounds make `body` of it.
+pub(super) fn check<R>(
+    app: &App,
+    by: &Authorized<R>,
+    sent: &Body,
+    body: &Body,
+) -> Result<(), ApiError> {
     let settings = app.settings();
     let settings = &settings.key_generation;
     if body.has("team_id") {
@@ -20,7 +25,7 @@ pub(super) fn check<R>(app: &App, by: &Authorized<R>, body: &Body) -> Result<(),
         return if by.is_admin() {
             Ok(())
         } else {
-            required(body, names)
+            required(sent, names)
         };
     }
     let role = by.caller.role.as_str();
@@ -30,7 +35,7 @@ pub(super) fn check<R>(app: &App, by: &Authorized<R>, body: &Body) -> Result<(),
         let allowed = allowed.clone();
         return Err(Refusal::PersonalKeysRestricted { allowed, role }.into());
     }
-    required(body, &settings.personal.required_params)
+    required(sent, &settings.personal.required_params)
 }
 
 fn required(body: &Body, names: &[String]) -> Result<(), ApiError> {

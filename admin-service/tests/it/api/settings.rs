@@ -3,6 +3,7 @@
 mod endpoints;
 mod hot;
 mod interface;
+mod key_rules;
 mod self_serve;
 mod team_defaults;
 mod user_defaults;
