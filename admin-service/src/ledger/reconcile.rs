@@ -1,7 +1,8 @@
 //! Whether the log, the sums, the totals and the counters in Redis agree, to the nano-dollar.
 //!
 //! 1. The rows of each day that the log still holds, against that day's sums.
-//! 2. All rows, with what rows that are no more were charged, against what each scope and key was ever charged.
+//! 2. All rows (for organizations, customers and tags: all days' sums), with what rows that are no more were charged, against what each scope,
+//!    key, customer and tag was ever charged.
 //! 3. What each scope has spent in its window, with what still waits on the stream, against its counter in Redis.
 //!
 //! It reports and changes nothing. Failure stance: what could not be compared is an error, never agreement.

@@ -13,6 +13,7 @@ use super::audit::{self, record};
 use super::outbox::{Kind, placeholders, rev, signed};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, Object, Statement};
+use super::spend::{Tally, forgotten};
 use super::{Change, StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
@@ -289,6 +290,7 @@ pub async fn delete<R: Writes>(
     by: &Authorized<R>,
     row: &CustomerRow,
 ) -> Result<(), StoreError> {
+    forgotten(tx, Tally::Customers, &row.user_id).await?;
     sqlx::query("DELETE FROM customers WHERE user_id = $1")
         .bind(row.user_id.clone())
         .execute(tx.connection())

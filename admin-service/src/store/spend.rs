@@ -28,6 +28,7 @@ mod retention;
 mod rows;
 mod scopes;
 mod shown;
+mod tally;
 mod watermarks;
 mod windows;
 
@@ -44,9 +45,10 @@ pub use logs::{
     rows as log_rows, summary,
 };
 pub use restore::{Recent, Restored, read as restore, read_watermarks, scopes_of};
-pub use retention::{DeleteOld, without_rows};
+pub use retention::DeleteOld;
 pub use scopes::after as scopes_after;
 pub use shown::{Spent, spent};
+pub use tally::{Tally, begun_with, forgotten};
 pub use windows::{Windows, of as windows_of};
 
 /// A scope of the ledger: whose spent amount is counted, and where.

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::audit::{self, record};
 use super::outbox::{placeholders, signed};
 use super::row::{self, Object, Statement};
+use super::spend::{Tally, forgotten};
 use super::{StoreError, Tx};
 use crate::policy::{Authorized, Writes};
 
@@ -209,6 +210,7 @@ pub async fn delete<R: Writes>(
     by: &Authorized<R>,
     row: &TagRow,
 ) -> Result<(), StoreError> {
+    forgotten(tx, Tally::Tags, &row.name).await?;
     sqlx::query("DELETE FROM tags WHERE tag_name = $1")
         .bind(row.name.clone())
         .execute(tx.connection())

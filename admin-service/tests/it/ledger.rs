@@ -553,8 +553,9 @@ async fn agree(database: Database) {
             };
             body.usage.cache_read = below(3);
             body.duration_ms = below(90);
-            body.end_user = (below(2) == 0).then(|| format!("c{}", below(4)));
-            body.organization = (below(2) == 0).then(|| OrganizationId::new("acme"));
+            // Like the key these are the admission's, whichever of its events tells them.
+            body.end_user = (id % 2 == 0).then(|| format!("c{}", id % 8));
+            body.organization = (id % 5 < 3).then(|| OrganizationId::new("acme"));
             body.tags = (0..below(4)).map(|_| format!("tag{}", below(3))).collect();
             body.model_group = format!("group{}", below(2));
             event(&redis, &at, &body).await;

@@ -1,7 +1,8 @@
 //! What keeps the ledger in order: comparing it with itself, forgetting old rows, marking budgets that are nearly spent.
 
+use contract::id::OrganizationId;
 use contract::redis_key::{self, RecordId};
-use contract::spend_event::ChargedScope;
+use contract::spend_event::{ChargedScope, SpendBody};
 use contract::window::BudgetWindow;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ fn between(differences: &[Difference]) -> Vec<&'static str> {
 const BY_KEY: &str = "rows and daily sums by key";
 const OVER_KEYS: &str = "rows and daily sums";
 const TOTALS: &str = "rows and totals";
+const SUMS: &str = "daily sums and totals";
 const COUNTERS: &str = "scopes and counters in Redis";
 
 /// A corruption, what mends it, and between which sides it shows.
@@ -81,17 +83,95 @@ const CORRUPTIONS: &[Corruption] = &[
     ),
 ];
 
-/// Corrupts each side in the database in turn.
-async fn each_side(service: &Service, store: &Store) {
-    for (corrupt, mend, expected) in CORRUPTIONS {
+/// Corrupts each side in the database in turn, where nothing but `known` differs.
+async fn each_side(service: &Service, store: &Store, all: &[Corruption], known: &[Difference]) {
+    for (corrupt, mend, expected) in all {
         run(store, corrupt).await;
-        let found = service.ledger.reconcile().await.unwrap();
+        let mut found = service.ledger.reconcile().await.unwrap();
+        found.retain(|found| !known.contains(found));
         let mut expected = expected.to_vec();
         expected.sort_unstable();
         assert_eq!(between(&found), expected, "{corrupt}: {found:?}");
         run(store, mend).await;
-        assert_eq!(service.ledger.reconcile().await.unwrap(), [], "{mend}");
+        assert_eq!(service.ledger.reconcile().await.unwrap(), known, "{mend}");
     }
+}
+
+/// The same of what organizations, customers and tags have spent.
+const OTHERS_CORRUPTED: &[Corruption] = &[
+    (
+        "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'organization'",
+        "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'organization'",
+        &[SUMS],
+    ),
+    (
+        "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'customer'",
+        "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'customer'",
+        &[SUMS],
+    ),
+    (
+        "UPDATE spend_scopes SET total = total + 1 WHERE kind = 'scope'",
+        "UPDATE spend_scopes SET total = total - 1 WHERE kind = 'scope'",
+        &[TOTALS],
+    ),
+    (
+        "UPDATE customers SET spend = spend + 1 WHERE user_id = 'c1'",
+        "UPDATE customers SET spend = spend - 1 WHERE user_id = 'c1'",
+        &[SUMS],
+    ),
+    (
+        "UPDATE tags SET spend = spend - 1 WHERE tag_name = 'night'",
+        "UPDATE tags SET spend = spend + 1 WHERE tag_name = 'night'",
+        &[SUMS],
+    ),
+    (
+        "UPDATE daily_spend SET spend = spend + 1 WHERE kind = 'organization'",
+        "UPDATE daily_spend SET spend = spend - 1 WHERE kind = 'organization'",
+        &[OVER_KEYS, SUMS],
+    ),
+    (
+        "UPDATE spend_logs SET charged = REPLACE(charged, 'tag:', 'tog:')",
+        "UPDATE spend_logs SET charged = REPLACE(charged, 'tog:', 'tag:')",
+        &[TOTALS],
+    ),
+];
+
+/// The organization, customer and tags of these tests' requests.
+fn of_others(body: &mut SpendBody) {
+    body.organization = Some(OrganizationId::new("o1"));
+    body.end_user = Some("c1".to_owned());
+    body.tags = vec!["night".to_owned(), "day".to_owned()];
+    body.charged = vec![ChargedScope {
+        id: RecordId::tag("night"),
+        window: BudgetWindow::Lifetime,
+    }];
+}
+
+on_both!(
+    what_organizations_customers_and_tags_spent_is_compared,
+    others
+);
+async fn others(database: Database) {
+    let redis = TestRedis::start().await;
+    let service = Service::new("a", &database, &redis);
+    let (key, store) = (Key::new("one"), &database.store);
+    key.write(store).await;
+    let now_ms = store.clock().now_ms();
+    for (id, cost) in [(1, 700), (2, 300)] {
+        let request = Request::with_key(id, &key, now_ms, cost).with(of_others);
+        request.put(&redis).await;
+    }
+    service.drain_all().await;
+    // These requests were never admitted: Redis has counted nothing of them.
+    let known = service.ledger.reconcile().await.unwrap();
+    assert_eq!(between(&known), [COUNTERS], "{known:?}");
+    each_side(&service, store, OTHERS_CORRUPTED, &known).await;
+    run(store, OTHERS_CORRUPTED[0].0).await;
+    let found = service.ledger.reconcile().await.unwrap();
+    assert_eq!(
+        found[0].to_string(),
+        "daily sums and totals: organization \"o1\": spend: expected 1000, found 1001"
+    );
 }
 
 on_both!(every_side_that_is_off_by_one_is_named, compared);
@@ -117,7 +197,7 @@ async fn compared(database: Database) {
     let ledger = &service.ledger;
     assert_eq!(ledger.reconcile().await.unwrap(), []);
     assert_eq!(service.health.report().ledger_differences, Some(0));
-    each_side(&service, &database.store).await;
+    each_side(&service, &database.store, CORRUPTIONS, &[]).await;
     // The counter in Redis: its amount is the eight bytes after the tenth.
     let name = redis_key::scope(P0, &key.record());
     let header = redis.get(&name).await.unwrap();
@@ -177,7 +257,7 @@ async fn retained(database: Database) {
     let store = &database.store;
     let now_ms = store.clock().now_ms();
     for id in 0..OLD {
-        let request = Request::with_key(id + 1, &key, now_ms - 40 * DAY_MS, 3);
+        let request = Request::with_key(id + 1, &key, now_ms - 40 * DAY_MS, 3).with(of_others);
         request.put(&redis).await;
     }
     for id in 0..10 {

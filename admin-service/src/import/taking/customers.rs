@@ -12,6 +12,7 @@ use crate::store::Tx;
 use crate::store::customers::{self, CustomerRow};
 use crate::store::outbox::{Kind, signed};
 use crate::store::row::{LimitColumns, Object};
+use crate::store::spend::{Tally, begun_with};
 
 impl Work<'_> {
     pub(super) async fn customer(&mut self, tx: &mut Tx, row: &Object) -> Result<(), Ended> {
@@ -35,8 +36,9 @@ impl Work<'_> {
         };
         customer.refresh_at = customer.budget_id.as_ref().and(budget.refresh_at);
         customers::insert(tx, &self.by, &mut customer).await?;
-        let ever = BTreeMap::from([(id.clone(), signed(of(row).get()))]);
-        customers::count(tx, &ever).await?;
+        let ever = signed(of(row).get());
+        customers::count(tx, &BTreeMap::from([(id.clone(), ever)])).await?;
+        begun_with(tx, Tally::Customers, &id, ever).await?;
         self.begin(tx, (Kind::Customer, &id), row, &budget);
         // Redis counts whom money limits.
         if budget.limits.max_budget.is_some() {

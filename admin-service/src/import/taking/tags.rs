@@ -12,6 +12,7 @@ use crate::store::Tx;
 use crate::store::models::publish_catalogue;
 use crate::store::outbox::{Kind, signed};
 use crate::store::row::Object;
+use crate::store::spend::{Tally, begun_with};
 use crate::store::tags::{self, TagRow};
 
 impl Work<'_> {
@@ -32,8 +33,9 @@ impl Work<'_> {
         tag.created_at = micros(row.get("created_at")).unwrap_or(0);
         tag.created_by = text(row, "created_by");
         tags::put(tx, &self.by, found.as_ref(), &mut tag).await?;
-        let ever = BTreeMap::from([(name.clone(), signed(of(row).get()))]);
-        tags::count(tx, &ever).await?;
+        let ever = signed(of(row).get());
+        tags::count(tx, &BTreeMap::from([(name.clone(), ever)])).await?;
+        begun_with(tx, Tally::Tags, &name, ever).await?;
         let budget = self.budget_of(tx, tag.budget_id.as_ref()).await?;
         // Redis counts what money limits.
         if budget.limits.max_budget.is_some() {

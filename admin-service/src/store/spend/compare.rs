@@ -1,4 +1,5 @@
 //! Whether rows, daily sums and totals agree: each comparison is one statement, so that what is written meanwhile is on both sides or on none.
+//! Here: rows and daily sums.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +8,13 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::Dimension;
-use super::retention::{API_KEY, read_complete_from};
-use crate::store::outbox::{Kind, signed};
+use super::retention::read_complete_from;
+use crate::store::outbox::signed;
 use crate::store::{Engine, Store, StoreError};
+
+mod totals;
+
+pub use totals::totals;
 
 /// Two sides that should be the same and are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,96 +271,4 @@ fn differing(
         }
     }
     Ok(())
-}
-
-/// Compares what scopes and keys were ever charged with the rows, and with what was charged by rows that are no more.
-pub async fn totals(store: &Store) -> Result<Vec<Difference>, StoreError> {
-    let mut all = Vec::new();
-    let mut connection = store.read().await?;
-    for (kind, column) in [
-        (Kind::Key, "key_id"),
-        (Kind::User, "user_id"),
-        (Kind::Team, "team_id"),
-    ] {
-        let scopes = format!(
-            "SELECT object_id, '', 0, total FROM spend_scopes WHERE kind = '{}'",
-            kind.as_str()
-        );
-        let object = ["object_id", "''"];
-        let found = total(
-            &mut connection,
-            [column, "''"],
-            kind.as_str(),
-            object,
-            &scopes,
-        );
-        all.extend(found.await?);
-    }
-    let keys = "SELECT api_key, '', 0, spend FROM api_key_spend";
-    let found = total(
-        &mut connection,
-        ["api_key", "''"],
-        API_KEY,
-        ["object_id", "''"],
-        keys,
-    );
-    all.extend(found.await?);
-    let member = match store.engine() {
-        Engine::Sqlite => [
-            "json_extract(object_id, '$[0]')",
-            "json_extract(object_id, '$[1]')",
-        ],
-        Engine::Postgres => ["(object_id::json ->> 0)", "(object_id::json ->> 1)"],
-    };
-    let [team, user] = member;
-    let scopes = format!("SELECT {team}, {user}, 0, total FROM spend_scopes WHERE kind = 'member'");
-    let found = total(
-        &mut connection,
-        ["team_id", "user_id"],
-        "member",
-        member,
-        &scopes,
-    );
-    all.extend(found.await?);
-    Ok(all)
-}
-
-/// One kind of totals: the log's columns that name the object, and how its two parts are read from `spend_without_rows`.
-async fn total(
-    connection: &mut AnyConnection,
-    columns: [&str; 2],
-    kind: &str,
-    object: [&str; 2],
-    other: &str,
-) -> Result<Vec<Difference>, StoreError> {
-    let ([one, two], [object_one, object_two]) = (columns, object);
-    let named = match two {
-        "''" => format!("{one} <> ''"),
-        two => format!("{one} <> '' AND {two} <> ''"),
-    };
-    let statement = format!(
-        "SELECT one, two, CAST(SUM(e) AS BIGINT) AS e, CAST(SUM(f) AS BIGINT) AS f FROM (\
-         SELECT {one} AS one, {two} AS two, spend AS e, 0 AS f FROM spend_logs WHERE {named} \
-         UNION ALL SELECT {object_one}, {object_two}, total, 0 FROM spend_without_rows WHERE kind = '{kind}' \
-         UNION ALL {other}) AS sides GROUP BY one, two HAVING SUM(e) <> SUM(f) LIMIT {MOST}"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .fetch_all(connection)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            let (one, two): (String, String) = (row.try_get("one")?, row.try_get("two")?);
-            let second = match two.as_str() {
-                "" => String::new(),
-                two => format!(" {two:?}"),
-            };
-            Ok(Difference {
-                between: "rows and totals",
-                scope: format!("{kind} {one:?}{second}"),
-                field: "spend",
-                expected: row.try_get("e")?,
-                found: row.try_get("f")?,
-            })
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@ use contract::redis_key::Partition;
 use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::rows::{names, partition};
+use super::rows::{charged, partition};
 use super::{ScopeKey, ScopeState, lease, scopes, watermarks};
 use crate::store::outbox::{Kind, member_object, signed, unsigned};
 use crate::store::{Change, Store, StoreError, Tx};
@@ -99,10 +99,7 @@ async fn recent(
         let prompt = unsigned(row.try_get("prompt_tokens")?);
         let tokens = prompt.saturating_add(unsigned(row.try_get("completion_tokens")?));
         let (user, team): (String, String) = (row.try_get("user_id")?, row.try_get("team_id")?);
-        let charged: String = row.try_get("charged")?;
-        let charged = names(&charged)
-            .ok_or_else(|| StoreError::Corrupt(format!("spend_logs.charged = {charged:?}")))?;
-        let named = charged.into_iter().map(|name| (Kind::Scope, name));
+        let named = charged(&row)?.into_iter().map(|name| (Kind::Scope, name));
         let all = scopes_of(row.try_get("key_id")?, &user, &team);
         for (kind, object_id) in all.into_iter().chain(named) {
             let scope = ScopeKey {

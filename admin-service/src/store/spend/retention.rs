@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::parts::insert;
+use super::rows::charged;
 use super::{Lease, lease, scopes_of};
-use crate::store::outbox::{placeholders, signed, unsigned};
+use crate::store::outbox::{Kind, placeholders, signed, unsigned};
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The kind in `spend_without_rows` under which a key's hash stands.
@@ -38,7 +39,7 @@ impl Change for DeleteOld {
         lease::hold(tx, crate::ledger::LEASE).await?;
         super::parts::by_index(tx).await?;
         let rows = sqlx::query(
-            "SELECT event_id, key_id, user_id, team_id, api_key, spend FROM spend_logs \
+            "SELECT event_id, key_id, user_id, team_id, api_key, spend, charged FROM spend_logs \
              WHERE admitted_ms < $1 ORDER BY admitted_ms LIMIT $2",
         )
         .bind(signed(self.before_ms))
@@ -50,8 +51,10 @@ impl Change for DeleteOld {
         for row in &rows {
             let spend: i64 = row.try_get("spend")?;
             let (user, team): (String, String) = (row.try_get("user_id")?, row.try_get("team_id")?);
+            let named = charged(row)?.into_iter().map(|name| (Kind::Scope, name));
             let scopes = scopes_of(row.try_get("key_id")?, &user, &team)
                 .into_iter()
+                .chain(named)
                 .map(|(kind, object_id)| (kind.as_str().to_owned(), object_id));
             let key = (API_KEY.to_owned(), row.try_get("api_key")?);
             for scope in scopes.chain([key]) {
@@ -78,7 +81,7 @@ impl Change for DeleteOld {
 }
 
 /// Adds to what scopes (kind and object) were charged without there being rows of it.
-pub async fn without_rows(
+pub(super) async fn without_rows(
     tx: &mut Tx,
     sums: &BTreeMap<(String, String), i64>,
 ) -> Result<(), StoreError> {

@@ -162,16 +162,17 @@ pub(super) fn read_row(row: &AnyRow) -> Result<SpendRow, StoreError> {
             "" => BTreeMap::new(),
             text => json(text).ok_or_else(|| corrupt("windows"))?,
         },
-        charged: names(&string("charged")?).ok_or_else(|| corrupt("charged"))?,
+        charged: charged(row)?,
     })
 }
 
 /// The names that a row's `charged` lists.
-pub(super) fn names(text: &str) -> Option<Vec<String>> {
+pub(super) fn charged(row: &AnyRow) -> Result<Vec<String>, StoreError> {
+    let text: String = row.try_get("charged")?;
     if text.is_empty() {
-        return Some(Vec::new());
+        return Ok(Vec::new());
     }
-    json(text)
+    json(&text).ok_or_else(|| StoreError::Corrupt(format!("spend_logs.charged = {text:?}")))
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Option<T> {

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollkeeper_admin::clock::Clock;
+use tollkeeper_admin::store::spend::compare_totals;
 
 use super::clients::{Api, Client, ONE_MODEL, detail, error, text};
 use crate::on_both;
@@ -14,6 +15,9 @@ use crate::support::stream::Request;
 pub const NOON: u64 = 1_795_435_200_000;
 const DAY: u64 = 86_400_000;
 pub const DAYS: &str = "start_date=2026-11-22&end_date=2026-11-24";
+
+/// Accounts for what customers and tags had spent before it was accounted for.
+const MIGRATION: &str = include_str!("../../../migrations/0065_tallies.sql");
 
 /// Two users with a key each, a team that both are in, and what they asked.
 pub struct World {
@@ -262,6 +266,44 @@ async fn truncated(database: Database) {
     let few = world.bob.get("/spend/logs").await;
     assert_eq!(few.header(told), None);
     assert_eq!(few.ok().as_array().unwrap().len(), 2);
+}
+
+on_both!(
+    a_customer_and_a_tag_that_are_deleted_begin_anew_and_the_ledger_agrees,
+    anew
+);
+async fn anew(database: Database) {
+    let world = World::build(database).await;
+    let master = world.api.master();
+    let store = &world.api.database.store;
+    let agrees = async || assert_eq!(compare_totals(store).await.unwrap(), []);
+    agrees().await;
+    let customer = json!({"user_ids": ["c1"]});
+    master.post("/customer/delete", customer).await.ok();
+    let tag = json!({"name": "red"});
+    master.post("/tag/delete", tag).await.ok();
+    agrees().await;
+    let again = Request::of(9, &world.own, NOON, 5).with(|body| {
+        body.end_user = Some("c1".to_owned());
+        body.tags = vec!["red".to_owned()];
+    });
+    again.put(&world.api.redis).await;
+    world.drained(5).await;
+    for spent in [
+        "SELECT spend FROM customers WHERE user_id = 'c1'",
+        "SELECT spend FROM tags WHERE tag_name = 'red'",
+    ] {
+        assert_eq!(rows::number(store, spent).await, 5, "{spent}");
+    }
+    agrees().await;
+    // A database that was deleted from before this was accounted for comes to agree when it is brought up to date.
+    let unaccounted = "DELETE FROM spend_without_rows WHERE kind IN ('customers', 'tags')";
+    rows::run(store, unaccounted).await;
+    assert_eq!(compare_totals(store).await.unwrap().len(), 2);
+    for statement in MIGRATION.trim_end().trim_end_matches(';').split(';') {
+        rows::run(store, statement).await;
+    }
+    agrees().await;
 }
 
 on_both!(
