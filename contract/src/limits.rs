@@ -9,7 +9,7 @@ use crate::window::BudgetWindow;
 
 /// What an object may use. `None` is no limit; zero admits nothing.
 ///
-/// The scope of the object's own name carries the first four. Every further window and every model is a scope of its own, whose name is
+/// The scope of the object's own name carries the first four, as they are at the time. Every further window and every model is a scope of its own, whose name is
 /// derived from the object's ([`crate::redis_key::RecordId::window`], [`crate::redis_key::RecordId::of_model`]), so the scripts know four
 /// kinds of limits and no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Limits {
     /// Money in a window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// More of that money for a time: LiteLLM's `temp_budget_increase`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raise: Option<Raise>,
     /// Further budget windows, by their durations as written (`1d`): LiteLLM's `budget_limits`. A window keeps what it has spent as long as
     /// its duration is written the same.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -67,6 +70,15 @@ pub struct Budget {
     /// When spent goes back to zero.
     #[serde(default)]
     pub window: BudgetWindow,
+}
+
+/// What a budget has more until a time, whoever is there to take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    /// How much.
+    pub by: NanoUsd,
+    /// Redis time in ms from which on it is none.
+    pub until_ms: u64,
 }
 
 /// Which limit.

@@ -1,6 +1,7 @@
 //! LiteLLM's temporary budget increase: two entries of a key's metadata that raise its budget until a date.
 
 use chrono::{NaiveDate, NaiveDateTime};
+use contract::limits::Raise;
 use contract::money::NanoUsd;
 use serde_json::Value;
 
@@ -16,6 +17,13 @@ pub fn increase(metadata: &Value, now_us: u64) -> Option<NanoUsd> {
     }
     let amount = metadata.get(INCREASE)?;
     NanoUsd::parse(amount.as_str().unwrap_or(&amount.to_string())).ok()
+}
+
+/// The increase at `now_us` with its end, as gateways are told: they end it by themselves.
+pub fn raise(metadata: &Value, now_us: u64) -> Option<Raise> {
+    let by = increase(metadata, now_us)?;
+    let until_ms = expiry_us(metadata)? / 1_000;
+    Some(Raise { by, until_ms })
 }
 
 /// When the increase ends, microseconds since the epoch.

@@ -3,7 +3,7 @@
 //! Decides: what a row holds, and that everybody it limits is published again in the transaction of its change, by one statement a table
 //! however many they are. Failure stance: an owner of limits whose row is deleted loses those limits, never keeps old ones in Redis.
 
-use contract::limits::Limits;
+use contract::limits::{Limits, Raise};
 use contract::money::NanoUsd;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -64,6 +64,15 @@ impl Temporary {
         let until_us = row::number(row, "temp_budget_expiry")?;
         let both = increase.zip(until_us);
         Ok(both.map(|(increase, until_us)| Self { increase, until_us }))
+    }
+
+    /// What it raises a budget by at `now_us`, with its end.
+    pub(in crate::store) fn raise(&self, now_us: u64) -> Option<Raise> {
+        let until_ms = self.until_us / 1_000;
+        (self.until_us > now_us).then_some(Raise {
+            by: self.increase,
+            until_ms,
+        })
     }
 
     /// What is added to a budget at `now_us`.

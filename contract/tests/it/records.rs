@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::id::{CustomerId, KeyId, OrganizationId, Rev, TeamId, UserId};
-use contract::limits::{Budget, Limits, ModelLimits};
+use contract::limits::{Budget, Limits, ModelLimits, Raise};
 use contract::money::NanoUsd;
 use contract::records::{
     CustomerRecord, IndexEntry, KeyRecord, MemberRecord, ModelRecord, OrganizationRecord,
@@ -55,6 +55,10 @@ fn limits() -> Limits {
             .map(|budget| ("1d".to_owned(), budget.clone()))
             .collect(),
         budget,
+        raise: Some(Raise {
+            by: NanoUsd::new(6).unwrap(),
+            until_ms: 8,
+        }),
     }
 }
 

@@ -78,7 +78,7 @@ impl Scope {
 }
 
 /// Scopes in the order in which a denial is looked for, and where they live.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scopes {
     pub home: Partition,
     list: Vec<Rc<Scope>>,
@@ -145,25 +145,57 @@ impl Scopes {
 #[derive(Debug)]
 pub(crate) struct KeyScopes {
     /// The scopes of every request of the key.
-    pub every: Rc<Scopes>,
+    every: Rc<Scopes>,
+    /// Those of them whose budget is raised for a time.
+    raised: Vec<Raised>,
     /// The limits for models of the key and its owners: name or pattern, and the scope.
     of_models: Vec<(String, Rc<Scope>)>,
+}
+
+/// A scope as it is until a time.
+#[derive(Debug)]
+struct Raised {
+    /// Its place among the key's scopes.
+    at: usize,
+    until_ms: u64,
+    scope: Rc<Scope>,
 }
 
 impl KeyScopes {
     /// The scopes of objects in order; a budget that does not bind is still counted.
     pub(crate) fn of<'a>(home: Partition, objects: impl IntoIterator<Item = Object<'a>>) -> Self {
         let mut list = Vec::with_capacity(4);
-        let mut of_models = Vec::new();
+        let (mut of_models, mut raised) = (Vec::new(), Vec::new());
         for object in objects {
+            raised.extend(object.raised(list.len()));
             list.push(Rc::new(object.whole()));
             list.extend(object.windows().map(Rc::new));
             of_models.extend(object.models());
         }
         Self {
             every: Rc::new(Scopes { home, list }),
+            raised,
             of_models,
         }
+    }
+
+    /// The scopes of every request at `now_ms`, Redis time.
+    fn every(&self, now_ms: u64) -> Rc<Scopes> {
+        let mut now = self
+            .raised
+            .iter()
+            .filter(|raised| raised.until_ms > now_ms)
+            .peekable();
+        if now.peek().is_none() {
+            return Rc::clone(&self.every);
+        }
+        let Scopes { home, mut list } = Scopes::clone(&self.every);
+        for raised in now {
+            if let Some(scope) = list.get_mut(raised.at) {
+                *scope = Rc::clone(&raised.scope);
+            }
+        }
+        Rc::new(Scopes { home, list })
     }
 }
 
@@ -193,6 +225,18 @@ impl Object<'_> {
             limits,
             budget_binds,
         }
+    }
+
+    /// [`Object::whole`] with a budget that is raised for a time, where it will be the scope at `at`.
+    fn raised(&self, at: usize) -> Option<Raised> {
+        let (raise, mut scope) = (self.limits.raise?, self.whole());
+        let budget = scope.limits.budget.as_mut().filter(|_| self.binds)?;
+        budget.max = budget.max.checked_add(raise.by).unwrap_or(NanoUsd::MAX);
+        Some(Raised {
+            at,
+            until_ms: raise.until_ms,
+            scope: Rc::new(scope),
+        })
     }
 
     fn whole(&self) -> Scope {
@@ -257,8 +301,8 @@ pub(crate) struct Called<'a> {
 }
 
 impl Called<'_> {
-    /// The request's scopes, beginning with those of its key; `None` where they are too many.
-    pub(crate) fn scopes(&self, key: &KeyScopes) -> Option<Rc<Scopes>> {
+    /// The request's scopes at `now_ms`, Redis time, beginning with those of its key; `None` where they are too many.
+    pub(crate) fn scopes(&self, key: &KeyScopes, now_ms: u64) -> Option<Rc<Scopes>> {
         let mut more: Vec<Rc<Scope>> = Vec::new();
         let of_models = key.of_models.iter();
         let matching = of_models.filter(|(pattern, _)| self.is_called(pattern));
@@ -283,12 +327,13 @@ impl Called<'_> {
             let limits = only(budget);
             self.object(ScopeKind::Proxy, "", RecordId::proxy(), &limits, &mut more);
         }
+        let every = key.every(now_ms);
         if more.is_empty() {
-            return Some(Rc::clone(&key.every));
+            return Some(every);
         }
-        let mut list = key.every.list.clone();
+        let mut list = every.list.clone();
         list.append(&mut more);
-        let home = key.every.home;
+        let home = every.home;
         (list.len() <= MOST).then(|| Rc::new(Scopes { home, list }))
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tollkeeper_tests::client::Reply;
+use tollkeeper_tests::clock;
 use tollkeeper_tests::stack::Stack;
 
 use crate::gateway::{
@@ -196,6 +197,32 @@ fn a_temporary_increase_counts_until_it_ends() -> Result<()> {
             (4, 422),
             "an increase that has ended is none"
         );
+        // One whose end comes while requests go on: what a key lives on is told as a time.
+        let moment = json!({"duration": "3s"});
+        let moment = stack.post_admin("/key/generate", &moment).await?;
+        let until = id(&moment, "expires")?;
+        let (ends_ms, one) = (clock::unix_ms() + 3_000, with(body, "max_tokens", json!(1)));
+        let one = with(
+            one,
+            "messages",
+            json!([{"role": "user", "content": "[[tokens=1]]"}]),
+        );
+        let raise = json!({"key": key, "temp_budget_increase": 50, "temp_budget_expiry": until});
+        update(raise).await?;
+        let caller = Caller::new(stack, 1, &key);
+        assert_eq!(caller.chat(&one).await?.status, 200, "raised");
+        let refused = loop {
+            let reply = caller.chat(&one).await?;
+            if reply.status != 200 {
+                break reply;
+            }
+            assert!(
+                clock::unix_ms() < ends_ms + 2_000,
+                "it goes on after its end"
+            );
+        };
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(clock::unix_ms() + 500 > ends_ms, "it ended too early");
         Ok(())
     })
 }

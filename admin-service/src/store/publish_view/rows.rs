@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::domain::budget_window::{BudgetDuration, WindowRules};
 use crate::domain::further_limits::{FurtherLimits, MODEL_BUDGETS};
+use crate::domain::temporary_budget;
 use crate::store::access_groups::models_with;
 use crate::store::budgets::Temporary;
 use crate::store::outbox::unsigned;
@@ -130,11 +131,8 @@ pub(super) fn key_limits(
     rules: &WindowRules,
 ) -> Result<Limits, StoreError> {
     let mut limits = limits(row, now_us, rules)?;
-    if let Some(budget) = &mut limits.budget {
-        let metadata: serde_json::Value = json(row, "metadata")?;
-        if let Some(more) = crate::domain::temporary_budget::increase(&metadata, now_us) {
-            budget.max = NanoUsd::saturating(budget.max.get().saturating_add(more.get()));
-        }
+    if limits.budget.is_some() {
+        limits.raise = temporary_budget::raise(&json(row, "metadata")?, now_us);
     }
     Ok(limits)
 }
@@ -146,11 +144,8 @@ pub(super) fn member_limits(
     rules: &WindowRules,
 ) -> Result<Limits, StoreError> {
     let mut limits = limits(row, now_us, rules)?;
-    if let Some(budget) = &mut limits.budget
-        && let Some(temporary) = Temporary::read(row)?
-    {
-        let more = temporary.at(now_us).get();
-        budget.max = NanoUsd::saturating(budget.max.get().saturating_add(more));
+    if limits.budget.is_some() {
+        limits.raise = Temporary::read(row)?.and_then(|temporary| temporary.raise(now_us));
     }
     Ok(limits)
 }

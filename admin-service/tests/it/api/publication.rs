@@ -1,6 +1,7 @@
 //! What the API changes is in Redis when it answers.
 
 use contract::id::{KeyId, TeamId, UserId};
+use contract::limits::Raise;
 use contract::money::NanoUsd;
 use contract::records::{IndexEntry, KeyRecord, Record, Versioned};
 use contract::redis_key::{self, Partition, RecordId};
@@ -194,23 +195,22 @@ async fn temporary(database: Database) {
     let body =
         json!({"key": key["key"], "temp_budget_increase": 2, "temp_budget_expiry": "2026-11-24"});
     api.master().post("/key/update", body).await.ok();
-    let max = async || {
-        key_record(&api, &key)
-            .await
-            .value
-            .limits
-            .budget
-            .unwrap()
-            .max
-            .get()
+    let told = async || {
+        let limits = key_record(&api, &key).await.value.limits;
+        (limits.budget.unwrap().max.get(), limits.raise)
     };
-    assert_eq!(max().await, 3_000_000_000);
+    // Gateways are told its end, so that nobody need be there to take it back.
+    let raise = Raise {
+        by: NanoUsd::new(2_000_000_000).unwrap(),
+        until_ms: 1_795_478_400_000,
+    };
+    assert_eq!(told().await, (1_000_000_000, Some(raise)));
     clock.set_us(start + 86_400_000_000);
     refresh(&api.service.app().store, &WindowRules::default())
         .await
         .unwrap();
     wait_until_published(&api).await;
-    assert_eq!(max().await, 1_000_000_000);
+    assert_eq!(told().await, (1_000_000_000, None));
 }
 
 on_both!(

@@ -307,7 +307,11 @@ async fn temporary_of_member(database: Database) {
     let team = json!({"team_id": "t", "members_with_roles": members, "max_budget": 5, "team_member_budget": 1});
     master.post("/team/new", team).await.ok();
     let member = RecordId::member(&TeamId::new("t"), &UserId::new(user.id.as_str()));
-    let max = async || cents(limits(&api, &member).await.budget.as_ref().unwrap());
+    let max = async || {
+        let limits = limits(&api, &member).await;
+        let raise = limits.raise.map_or(0, |raise| raise.by.get() / 10_000_000);
+        cents(limits.budget.as_ref().unwrap()) + raise
+    };
     let asked = |more: Value| with(json!({"team_id": "t", "user_id": user.id}), &more);
     let raise = asked(json!({"temp_budget_increase": 2.5, "temp_budget_expiry": "2026-11-24"}));
     let raised = master.post("/team/member_update", raise).await;

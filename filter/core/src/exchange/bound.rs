@@ -66,7 +66,8 @@ impl Bound {
             }),
             tags: &named.tags,
         };
-        let scopes = called.scopes(&key.scopes).ok_or(Refusal::TooManyScopes)?;
+        let scopes = called.scopes(&key.scopes, turn.redis_ms());
+        let scopes = scopes.ok_or(Refusal::TooManyScopes)?;
         Ok(Self {
             scopes,
             revs,

@@ -2,7 +2,8 @@
 //! takes nothing from another.
 
 use contract::id::{CustomerId, OrganizationId, TeamId, UserId};
-use contract::limits::{Limits, ModelLimits};
+use contract::limits::{Limits, ModelLimits, Raise};
+use contract::money::NanoUsd;
 use contract::records::{CustomerRecord, ModelRecord, OrganizationRecord, ProxySettings, Record};
 use contract::redis_key::RecordId;
 use contract::window::BudgetWindow;
@@ -566,6 +567,63 @@ fn what_every_scope_was_charged_is_in_the_event() {
     assert!(event.cost.get() > 0);
     // Money that no budget limits is counted for a minute at a time, so that the scope does not stay.
     assert_eq!(charged[2]["w"]["fixed"]["every_ms"], 60_000);
+}
+
+#[test]
+fn a_raised_budget_is_what_it_was_from_the_end_of_the_raise_on() {
+    let of = |who: &str, raise: Raise| {
+        let mut world = World::new();
+        let limits = Limits {
+            raise: Some(raise),
+            ..budget("0")
+        };
+        let mut key = key_record(KEY);
+        let mut of_member = member("t1", "u1");
+        (key.user, key.team) = (Some(of_member.user.clone()), Some(of_member.team.clone()));
+        match who {
+            "key" => key.limits = limits,
+            _ => of_member.limits = limits,
+        }
+        let owners = vec![
+            (RecordId::user(&of_member.user), Record::User(user("u1"))),
+            (RecordId::team(&of_member.team), Record::Team(team("t1"))),
+            (
+                RecordId::member(&of_member.team, &of_member.user),
+                Record::Member(of_member),
+            ),
+        ];
+        world.publish(KEY, key, owners);
+        world
+    };
+    let by = NanoUsd::parse("0.001").unwrap();
+    for who in ["key", "member"] {
+        let until_ms = World::new().redis_now() + 20_000;
+        let mut world = of(who, Raise { by, until_ms });
+        let mut one = world.chat(HELLO);
+        assert!(one.resumed(), "{who}");
+        world.answer(&mut one, "200", ANSWER);
+        world.tick();
+        world.now = until_ms - AHEAD - 1;
+        let mut last = world.chat(HELLO);
+        assert!(last.resumed(), "{who}: until its end");
+        world.answer(&mut last, "200", ANSWER);
+        world.tick();
+        // Nobody publishes another record, and nobody asks for one.
+        world.now += 1;
+        let refused = world.chat(HELLO);
+        assert_eq!(refused.refusal().0, 422, "{who}");
+        let message = refused.message();
+        assert!(message.contains("Max budget: 0"), "{message}");
+        // A raise is a budget too.
+        let mut spent = of(
+            who,
+            Raise {
+                by: NanoUsd::ZERO,
+                until_ms,
+            },
+        );
+        assert_eq!(spent.chat(HELLO).refusal().0, 422, "{who}");
+    }
 }
 
 #[test]
