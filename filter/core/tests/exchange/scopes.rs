@@ -2,7 +2,7 @@
 //! takes nothing from another.
 
 use contract::id::{CustomerId, OrganizationId, TeamId, UserId};
-use contract::limits::{Limits, ModelLimits, Raise};
+use contract::limits::{Budget, Limits, ModelLimits, Raise};
 use contract::money::NanoUsd;
 use contract::records::{CustomerRecord, ModelRecord, OrganizationRecord, ProxySettings, Record};
 use contract::redis_key::RecordId;
@@ -567,6 +567,53 @@ fn what_every_scope_was_charged_is_in_the_event() {
     assert!(event.cost.get() > 0);
     // Money that no budget limits is counted for a minute at a time, so that the scope does not stay.
     assert_eq!(charged[2]["w"]["fixed"]["every_ms"], 60_000);
+}
+
+#[test]
+fn the_proxys_budget_opens_on_the_dot_of_its_next_window() {
+    const DAY: u64 = 86_400_000;
+    let mut world = World::new();
+    world.key(KEY, |_| ());
+    let opens = world.redis_now() + 20_000;
+    let window = BudgetWindow::Fixed {
+        anchor_ms: opens - DAY,
+        every_ms: DAY,
+    };
+    let budget = budget("0.001")
+        .budget
+        .map(|budget| Budget { window, ..budget });
+    world.settings(&ProxySettings {
+        budget,
+        ..ProxySettings::default()
+    });
+    world.raise_catalogue();
+    let mut admitted = 0;
+    let refused = loop {
+        let mut client = world.chat(HELLO);
+        if client.reply().is_some() {
+            break client;
+        }
+        world.answer(&mut client, "200", ANSWER);
+        world.tick();
+        admitted += 1;
+        assert!(admitted < 100, "a budget holds");
+    };
+    assert!(admitted > 0);
+    let over = |client: &Client| {
+        client
+            .message()
+            .contains("ExceededBudget: proxy over budget")
+    };
+    assert!(over(&refused), "{}", refused.message());
+    world.now = opens - AHEAD - 1;
+    let last = world.chat(HELLO);
+    let (status, headers, _) = last.reply().unwrap();
+    assert_eq!((status, headers["retry-after"].as_str()), (422, "1"));
+    assert!(over(&last));
+    assert!(world.spent(&RecordId::proxy()) > 0);
+    world.now += 1;
+    assert!(world.chat(HELLO).resumed(), "the next window has begun");
+    assert_eq!(world.spent(&RecordId::proxy()), 0);
 }
 
 #[test]
