@@ -44,6 +44,22 @@ async fn count(connection: &mut AnyConnection, sql: &str) -> i64 {
     row.0
 }
 
+/// Text that does not become shorter by being compressed.
+fn noise(length: usize) -> String {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    let mut text = String::new();
+    while text.len() < length {
+        text += &next();
+    }
+    text
+}
+
 /// Keys, their audit rows and their outbox rows: each change has all of them or none.
 async fn whole(api: &Api, master: &Client, made: i64) {
     assert_eq!(master.get("/key/list").await.ok()["total_count"], made);
@@ -111,13 +127,7 @@ async fn full_disk(database: Database) {
     let Some(disk) = SmallDisk::mount() else {
         return;
     };
-    let (database, _server) = if database.url.starts_with("sqlite") {
-        let url = format!("sqlite:{}", disk.path().join("test.db").display());
-        (Database::at(url).await, None)
-    } else {
-        let (database, server) = Database::own_postgres_on(disk.path()).await;
-        (database, Some(server))
-    };
+    let (database, _server) = database.on(&disk).await;
     let api = Api::start(database).await;
     let master = api.master();
     let long = json!({"metadata": {"text": "x".repeat(20_000)}});
@@ -148,6 +158,46 @@ async fn full_disk(database: Database) {
     published
         .wait_for(|report| report.outbox_waiting == 0)
         .await;
+}
+
+/// PostgreSQL itself ends where it cannot write ahead: it has to be started again, by whatever watches over it, when there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgresql_that_cannot_write_ahead_gives_503_and_nothing_half_written() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let (database, mut server) = Database::own_postgres_writing_ahead_on(&disk).await;
+    let api = Api::start(database).await;
+    let master = api.master();
+    master.post("/key/generate", json!({})).await.ok();
+    disk.fill();
+    let long = json!({"metadata": {"text": noise(60_000)}});
+    let mut made = 1;
+    let refused = loop {
+        let answer = master.post("/key/generate", long.clone()).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        made += 1;
+        assert!(made < 2_000, "the disk is full");
+    };
+    unavailable(refused);
+    unavailable(master.post("/key/generate", json!({})).await);
+    assert_eq!(api.anonymous().get("/health/readiness").await.status, 503);
+    disk.clear();
+    server
+        .process()
+        .ended(std::time::Duration::from_secs(20))
+        .await
+        .expect("it gave up");
+    server.restart().await.unwrap();
+    let ready = async || api.anonymous().get("/health/readiness").await.status == 200;
+    while !ready().await {}
+    whole(&api, &master, made).await;
+    master.post("/key/generate", json!({})).await.ok();
+    whole(&api, &master, made + 1).await;
+    let health = &api.service.app().health;
+    health.wait_for(|report| report.outbox_waiting == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

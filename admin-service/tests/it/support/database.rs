@@ -1,6 +1,7 @@
 //! A database of a test's own: a file, or one in the PostgreSQL that all tests of this binary share.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
@@ -8,6 +9,8 @@ use tokio::sync::OnceCell;
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::store::Store;
 use tollkeeper_tests::stack::Postgres;
+
+use super::small_disk::SmallDisk;
 
 /// An empty database with the schema.
 pub struct Database {
@@ -57,16 +60,41 @@ impl Database {
         (Self::open(server.url(), Some(folder)).await, server)
     }
 
-    /// The same with the database's tables on a disk of their own.
-    pub async fn own_postgres_on(disk: &Path) -> (Self, Postgres) {
+    /// Another empty database of the same engine, its tables on a disk of their own, and the server that it has to itself, if any.
+    pub async fn on(&self, disk: &SmallDisk) -> (Self, Option<Postgres>) {
+        if self.url.starts_with("sqlite") {
+            let url = format!("sqlite:{}", disk.path().join("test.db").display());
+            return (Self::at(url).await, None);
+        }
+        let (database, server) = Self::own_postgres_on(disk.path()).await;
+        (database, Some(server))
+    }
+
+    /// A PostgreSQL of this test's own, on a disk of its own what it writes ahead.
+    pub async fn own_postgres_writing_ahead_on(disk: &SmallDisk) -> (Self, Postgres) {
+        let folder = TempDir::new().expect("a temporary folder");
+        open_to_all(folder.path());
+        let mut server = Postgres::start(folder.path())
+            .await
+            .expect("PostgreSQL starts");
+        let grace = std::time::Duration::from_secs(20);
+        server.process().stop(grace).await.expect("it ends");
+        let (log, moved) = (
+            folder.path().join("postgres/pg_wal"),
+            disk.path().join("pg_wal"),
+        );
+        succeeds(Command::new("cp").arg("-a").arg(&log).arg(&moved));
+        std::fs::remove_dir_all(&log).expect("moved");
+        std::os::unix::fs::symlink(&moved, &log).expect("a link");
+        server.restart().await.expect("PostgreSQL starts");
+        (Self::open(server.url(), Some(folder)).await, server)
+    }
+
+    async fn own_postgres_on(disk: &Path) -> (Self, Postgres) {
         let (first, server) = Self::own_postgres().await;
         let space = disk.join("tables");
         std::fs::create_dir(&space).expect("a folder");
-        let owner = std::process::Command::new("chown")
-            .arg("postgres")
-            .arg(&space)
-            .status();
-        assert!(owner.is_ok_and(|status| status.success()), "PostgreSQL's");
+        succeeds(Command::new("chown").arg("postgres").arg(&space));
         let mut admin = <sqlx::AnyConnection as sqlx::Connection>::connect(&first.url)
             .await
             .expect("PostgreSQL answers");
@@ -103,6 +131,11 @@ impl Database {
         store.migrate().await.expect("the schema");
         Self { store, url, folder }
     }
+}
+
+fn succeeds(command: &mut Command) {
+    let status = command.status();
+    assert!(status.is_ok_and(|status| status.success()), "{command:?}");
 }
 
 /// A temporary folder is its owner's only, and PostgreSQL may run as another user.
