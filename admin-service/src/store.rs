@@ -222,9 +222,12 @@ impl Store {
         let pool = AnyPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(WAIT)
-            .before_acquire(move |_, met| {
+            .before_acquire(move |connection, met| {
                 let is_open = file.as_ref().is_none_or(|file| file.is_open_since(met.age));
-                Box::pin(async move { Ok(is_open) })
+                // SQLite takes a transaction back by itself where there is no room. The connection counts it as begun for ever, and no
+                // other could begin on it.
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_open && is_free) })
             })
             .after_connect(move |connection, _| {
                 Box::pin(async move {

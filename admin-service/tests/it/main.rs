@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod full_disk;
 mod ledger;
 mod publish;
 mod reset;
