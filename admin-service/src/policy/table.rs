@@ -46,13 +46,13 @@ policy! {
     /// Deletes keys.
     KeyDelete: Writes, MANAGE,           [ANY,  VIEW,  OWN,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
     /// Blocks a key.
-    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyBlock: Writes, MANAGE,            [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, NONE, OWNS];
     /// Unblocks a key.
-    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, PERM, OWNS];
+    KeyUnblock: Writes, MANAGE,          [ANY,  VIEW,  REL,   ADMIN, ADMIN], [TEAM, NONE, OWNS];
     /// Reads a key.
     KeyInfo, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, OWNS];
     /// Reads several keys.
-    KeyInfoV2, MANAGE_INFO,              [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, NONE];
+    KeyInfoV2, MANAGE_INFO,              [ANY,  ANY,   OWN,   OWN,   OWN],   [TEAM, NONE, OWNS];
     /// Lists keys.
     KeyList, MANAGE_INFO,                [ANY,  ANY,   OWN,   OWN,   REL],   [TEAM, NONE, NONE];
     /// Lists aliases.

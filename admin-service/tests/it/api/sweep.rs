@@ -21,8 +21,8 @@ use crate::support::database::Database;
 mod calls;
 mod visitors;
 
-use calls::{OPEN, OTHERS, Target, UNKNOWN, request, target};
-use visitors::{Visitor, visitors};
+use calls::{OPEN, OTHERS, TEAM_KEY, Target, UNKNOWN, request, target};
+use visitors::{Related, Visitor, visitors};
 
 async fn call(row: &Row, visitor: &Visitor, target: &Target) -> Answer {
     let (path, body) = request(row, target);
@@ -81,11 +81,27 @@ fn judge(row: &Row, visitor: &Visitor, own: bool, answer: &Answer) -> Result<(),
     let policy = action.rule();
     let verdict = policy.verdict(role);
     let adds = visitor.adds(policy);
-    if own && matches!(adds, Relation::Team | Relation::Organization) {
-        return match verdict {
-            Verdict::May(_) | Verdict::ByRelation | Verdict::OnlyProxyAdmin => can(row, status),
-            _ => expected(&[403]),
-        };
+    match adds {
+        Relation::Team | Relation::Organization | Relation::OrganizationAsOwn if own => {
+            return match verdict {
+                Verdict::May(_) | Verdict::ByRelation | Verdict::OnlyProxyAdmin => can(row, status),
+                _ => expected(&[403]),
+            };
+        }
+        // Without the permission too, what is one's own in the team is read.
+        Relation::Permitted if own => {
+            let reads_own = verdict == Verdict::May(Reach::Own) && !policy.writes;
+            return if reads_own || visitor.relation == Some(Related::PermittedMember) {
+                can(row, status)
+            } else {
+                expected(&[401, 403])
+            };
+        }
+        _ => {}
+    }
+    let shows_a_key = || answer.status.is_success() && answer.body.to_string().contains(TEAM_KEY);
+    if own && visitor.relation.is_some() && adds == Relation::Nothing && shows_a_key() {
+        return Err("shows a key of the team".to_owned());
     }
     let sees = verdict == Verdict::May(Reach::Any) || adds != Relation::Nothing;
     if !own && !sees && answer.body.to_string().contains(OTHERS) {

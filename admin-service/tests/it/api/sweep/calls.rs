@@ -17,6 +17,9 @@ pub const OPEN: &str = "open-to-all";
 /// A field that nobody knows: every request that may have a body has it.
 pub const UNKNOWN: &str = "nobody_knows_this";
 
+/// In the name of every key that is a team's, and nobody's who comes.
+pub const TEAM_KEY: &str = "own key of";
+
 /// What a call is about, by the names that requests have for it.
 pub type Target = BTreeMap<&'static str, String>;
 
@@ -56,6 +59,11 @@ pub async fn target(api: &Api, visitor: Option<&Visitor>) -> Target {
         join(api, &organization, &user, role).await;
     }
     let mut team = json!({"team_alias": named("team"), "members_with_roles": team_members});
+    if relation == Some(Related::PermittedMember) {
+        let all = format!("/team/permissions_list?team_id={OPEN}");
+        let all = master.get(&all).await.ok()["all_available_permissions"].clone();
+        team["team_member_permissions"] = all;
+    }
     if let (Some(own), Some(Related::OrganizationAdmin)) = (&own, relation) {
         team["organization_id"] = json!(organization);
         // Whom one brings into an organization is known from another one.

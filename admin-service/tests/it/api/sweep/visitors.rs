@@ -27,6 +27,8 @@ pub struct Visitor {
 pub enum Related {
     TeamAdmin,
     TeamMember,
+    /// A member of a team that lets its members all that a team can.
+    PermittedMember,
     OrganizationAdmin,
 }
 
@@ -85,7 +87,7 @@ impl Visitor {
         match self.relation {
             None => Relation::Nothing,
             Some(Related::TeamAdmin) => team_admin,
-            Some(Related::TeamMember) => member,
+            Some(Related::TeamMember | Related::PermittedMember) => member,
             Some(Related::OrganizationAdmin) => organization_admin,
         }
     }
@@ -111,6 +113,8 @@ pub async fn visitors(api: &Api) -> Vec<Visitor> {
     all.push(Visitor::browser(api, "session_elsewhere", other_site).await);
     all.push(Visitor::related(api, "team_admin", Related::TeamAdmin).await);
     all.push(Visitor::related(api, "team_member", Related::TeamMember).await);
+    let permitted = Related::PermittedMember;
+    all.push(Visitor::related(api, "permitted_member", permitted).await);
     all.push(Visitor::related(api, "org_admin", Related::OrganizationAdmin).await);
     all
 }
