@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::clock::date;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError};
 use crate::store::keys::{self, Standing};
 use crate::store::sessions::Method;
 
@@ -138,8 +138,8 @@ impl Caller {
         let from = source(parts, app).map_or_else(String::new, |address| address.to_string());
         let cookie = session::cookie(&parts.headers, app, &from).await?;
         let secret = match credential(&parts.headers, app.config.key_header.as_deref()) {
-            Err(Refusal::NoCredential) => match cookie {
-                Cookie::Absent => return Err(Refusal::NoCredential.into()),
+            Err(AccessRefusal::NoCredential) => match cookie {
+                Cookie::Absent => return Err(AccessRefusal::NoCredential.into()),
                 Cookie::Over(why) => return Err(why.into()),
                 Cookie::Of(caller) => {
                     session::check_page(parts, app)?;
@@ -151,7 +151,7 @@ impl Caller {
         let caller = Self::of_secret(&secret, app, from).await?;
         match cookie {
             Cookie::Of(person) if person.user_id != caller.user_id => {
-                Err(Refusal::CredentialsDisagree.into())
+                Err(AccessRefusal::CredentialsDisagree.into())
             }
             // A cookie that proves nobody takes nothing away from the key.
             Cookie::Of(_) | Cookie::Over(_) | Cookie::Absent => Ok(caller),
@@ -161,8 +161,10 @@ impl Caller {
     async fn of_secret(secret: &[u8], app: &App, from: String) -> Result<Self, ApiError> {
         let Some(key) = VirtualKey::parse(secret) else {
             return Err(match secret.strip_prefix(b"sk-") {
-                Some(_) => Refusal::UnknownKey,
-                None => Refusal::NotAVirtualKey(masked(&String::from_utf8_lossy(secret), 4, 4)),
+                Some(_) => AccessRefusal::UnknownKey,
+                None => {
+                    AccessRefusal::NotAVirtualKey(masked(&String::from_utf8_lossy(secret), 4, 4))
+                }
             }
             .into());
         };
@@ -194,7 +196,7 @@ impl Caller {
             role,
             ..
         } = match standing {
-            None => return Err(Refusal::UnknownKey.into()),
+            None => return Err(AccessRefusal::UnknownKey.into()),
             Some(standing) => check(standing, display, app.store.clock().now_us())?,
         };
         let role = Role::parse(role.as_deref());
@@ -251,9 +253,9 @@ pub fn source(parts: &Parts, app: &App) -> Option<IpAddr> {
     Some(app.config.sign_in.source(peer, &hops.join(",")))
 }
 
-fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, Refusal> {
+fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, AccessRefusal> {
     if standing.key_blocked {
-        return Err(Refusal::KeyBlocked);
+        return Err(AccessRefusal::KeyBlocked);
     }
     if let Some(expires) = standing.expires.filter(|expires| *expires <= now_us) {
         let shown = |us| {
@@ -262,23 +264,27 @@ fn check(standing: Standing, display: &str, now_us: u64) -> Result<Standing, Ref
             })
         };
         let (expired, now) = (shown(expires), shown(now_us));
-        return Err(Refusal::KeyExpired {
+        return Err(AccessRefusal::KeyExpired {
             display: display.to_owned(),
             expired,
             now,
         });
     }
     if standing.user_blocked {
-        return Err(Refusal::UserBlocked(standing.user_id.unwrap_or_default()));
+        return Err(AccessRefusal::UserBlocked(
+            standing.user_id.unwrap_or_default(),
+        ));
     }
     if standing.team_blocked {
-        return Err(Refusal::TeamBlocked(standing.team_id.unwrap_or_default()));
+        return Err(AccessRefusal::TeamBlocked(
+            standing.team_id.unwrap_or_default(),
+        ));
     }
     Ok(standing)
 }
 
 /// The one credential of a request.
-fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, Refusal> {
+fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, AccessRefusal> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     if let Some(only) = only {
         let values = headers.get_all(only).iter();
@@ -291,7 +297,7 @@ fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, Refusa
             let bytes = value.as_bytes();
             found.push(
                 authorization(bytes)
-                    .ok_or(Refusal::MalformedCredential)?
+                    .ok_or(AccessRefusal::MalformedCredential)?
                     .to_vec(),
             );
         }
@@ -306,9 +312,9 @@ fn credential(headers: &HeaderMap, only: Option<&str>) -> Result<Vec<u8>, Refusa
     }
     found.retain(|secret| !secret.is_empty());
     let mut all = found.into_iter();
-    let first = all.next().ok_or(Refusal::NoCredential)?;
+    let first = all.next().ok_or(AccessRefusal::NoCredential)?;
     if all.any(|other| other != first) {
-        return Err(Refusal::CredentialsDisagree);
+        return Err(AccessRefusal::CredentialsDisagree);
     }
     Ok(first)
 }

@@ -13,7 +13,11 @@ use crate::store::{Passing, StoreError};
 
 pub mod refusal;
 
-pub use refusal::Refusal;
+pub use refusal::{
+    AccessRefusal, BudgetRefusal, GrantRefusal, InvitationRefusal, KeyRefusal, ModelRefusal,
+    OrganizationRefusal, Refusal, RequestRefusal, SignInRefusal, SpendRefusal, TeamRefusal,
+    UserRefusal,
+};
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -32,13 +36,7 @@ impl ApiError {
     /// What the caller reads of it, where it is told inside an answer about several things. What is nobody's fault is no such thing.
     pub fn sentence(self) -> Result<String, Self> {
         match self {
-            Self::Refused(refusal) => Ok(match refusal.wire().shape {
-                Shape::Error { message, .. } | Shape::Detail(Value::String(message)) => message,
-                Shape::Detail(detail) => {
-                    let inner = detail.get("error").and_then(Value::as_str);
-                    inner.map_or_else(|| detail.to_string(), str::to_owned)
-                }
-            }),
+            Self::Refused(refusal) => Ok(refusal.sentence()),
             Self::Invalid(problems) => {
                 let all = problems.iter().map(Problem::to_json).collect::<Vec<_>>();
                 Ok(Value::Array(all).to_string())
@@ -76,14 +74,7 @@ impl ApiError {
     /// The sentence for whoever asked for several things at once; the error itself where it is none of theirs.
     pub fn reason(self) -> Result<String, Self> {
         match self {
-            Self::Refused(refusal) => Ok(match refusal.wire().shape {
-                Shape::Error { message, .. } | Shape::Detail(Value::String(message)) => message,
-                Shape::Detail(Value::Object(detail)) => match detail.get("error") {
-                    Some(Value::String(message)) => message.clone(),
-                    _ => Value::Object(detail).to_string(),
-                },
-                Shape::Detail(other) => other.to_string(),
-            }),
+            Self::Refused(refusal) => Ok(refusal.sentence()),
             Self::Invalid(problems) => {
                 let all = problems.iter().map(|problem| problem.msg.as_str());
                 Ok(all.collect::<Vec<_>>().join("; "))
@@ -220,7 +211,9 @@ impl IntoResponse for ApiError {
                 )
                     .into_response()
             }
-            Self::Store(StoreError::Repeated) => Refusal::IdempotencyPending.wire().into_response(),
+            Self::Store(StoreError::Repeated) => {
+                Self::from(RequestRefusal::IdempotencyPending).into_response()
+            }
             Self::Store(StoreError::Unavailable(why) | StoreError::Full(why)) => {
                 let id = logged("the database is unavailable", &why);
                 let mut response = internal(

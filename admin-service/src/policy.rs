@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 
 use crate::app::App;
 use crate::caller::{Caller, CallerKey, Role};
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError};
 use crate::store::organization_members::administered;
 
 /// What somebody may do something to.
@@ -224,12 +224,12 @@ impl<R> Authorized<R> {
     pub fn only_admins(&self) -> ApiError {
         let (role, user) = (self.caller.role.as_str(), self.caller.masked_user());
         let route = self.route.clone();
-        Refusal::OnlyProxyAdmin { route, role, user }.into()
+        AccessRefusal::OnlyProxyAdmin { route, role, user }.into()
     }
 }
 
 /// What `caller` may do by this rule on this path, or why not.
-pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal> {
+pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, AccessRefusal> {
     if let CallerKey::Virtual { allowed_routes, .. } = &caller.key {
         let named = |allowed: &String| {
             let prefix = allowed.strip_suffix('*');
@@ -238,7 +238,7 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
                 || prefix.is_some_and(|prefix| path.starts_with(prefix))
         };
         if !allowed_routes.is_empty() && !allowed_routes.iter().any(named) {
-            return Err(Refusal::RouteNotAllowed {
+            return Err(AccessRefusal::RouteNotAllowed {
                 allowed: allowed_routes.clone(),
                 route: path.to_owned(),
             });
@@ -256,19 +256,21 @@ pub fn permit(rule: &Rule, caller: &Caller, path: &str) -> Result<Reach, Refusal
         Verdict::ByRelation => Ok(Reach::Own),
         Verdict::WithSpendPermission if has_permission => Ok(Reach::Any),
         Verdict::OnlyMasterKey if caller.key == CallerKey::Master => Ok(Reach::Any),
-        Verdict::OnlyMasterKey => Err(Refusal::OnlyMasterKey(path.to_owned())),
+        Verdict::OnlyMasterKey => Err(AccessRefusal::OnlyMasterKey(path.to_owned())),
         // Whether they administer an organization is known once the route knows which one it is about.
         Verdict::OnlyProxyAdmin
             if rule.relations[2] == Relation::Organization && caller.user_id.is_some() =>
         {
             Ok(Reach::Organization)
         }
-        Verdict::OnlyProxyAdmin | Verdict::WithSpendPermission => Err(Refusal::OnlyProxyAdmin {
-            route: path.to_owned(),
-            role: caller.role.as_str(),
-            user: caller.masked_user(),
-        }),
-        Verdict::ViewerMayNot => Err(Refusal::ViewerMayNot {
+        Verdict::OnlyProxyAdmin | Verdict::WithSpendPermission => {
+            Err(AccessRefusal::OnlyProxyAdmin {
+                route: path.to_owned(),
+                role: caller.role.as_str(),
+                user: caller.masked_user(),
+            })
+        }
+        Verdict::ViewerMayNot => Err(AccessRefusal::ViewerMayNot {
             role: caller.role.as_str(),
             route: path.to_owned(),
         }),
@@ -288,7 +290,7 @@ impl<R: Act> FromRequestParts<App> for Authorized<R> {
             let mut connection = app.store.read().await?;
             if administered(&mut connection, own).await?.is_empty() {
                 let (role, user) = (caller.role.as_str(), caller.masked_user());
-                return Err(Refusal::OnlyProxyAdmin { route, role, user }.into());
+                return Err(AccessRefusal::OnlyProxyAdmin { route, role, user }.into());
             }
         }
         Ok(Self {

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use contract::money::{MoneyError, NanoUsd};
 use serde_json::{Map, Value, json};
 
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 
 mod fields;
 mod query;
@@ -161,7 +161,7 @@ impl Body {
             return Err(Problem::whole_body("missing", "Field required").into());
         }
         let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| ApiError::Refused(Refusal::BadJson(error.to_string())))?;
+            .map_err(|error| RequestRefusal::BadJson(error.to_string()))?;
         let Value::Object(map) = value else {
             let msg = "Input should be a valid dictionary or object to extract fields from";
             return Err(Problem::whole_body("model_attributes_type", msg).into());
@@ -299,16 +299,17 @@ impl Body {
 /// An amount that somebody sent, in dollars.
 pub fn parse_money(field: &'static str, text: &str) -> Result<NanoUsd, ApiError> {
     NanoUsd::parse(text).map_err(|error| {
-        ApiError::Refused(match error {
-            MoneyError::TooLarge => Refusal::BudgetTooLarge(field),
+        let refusal = match error {
+            MoneyError::TooLarge => RequestRefusal::BudgetTooLarge(field),
             MoneyError::Negative | MoneyError::NotANumber => {
                 let whole = !text.contains(['.', 'e', 'E']);
-                Refusal::NegativeBudget {
+                RequestRefusal::NegativeBudget {
                     field,
                     got: format!("{text}{}", if whole { ".0" } else { "" }),
                 }
             }
-        })
+        };
+        refusal.into()
     })
 }
 

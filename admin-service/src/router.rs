@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 use crate::openapi;
 use crate::openapi::schema::{Record, TEXT, TEXTS, list, one};
 
@@ -47,7 +47,7 @@ pub fn router(app: App) -> Router {
     }
     router
         .fallback(not_found)
-        .method_not_allowed_fallback(async || ApiError::Refused(Refusal::NoMethod))
+        .method_not_allowed_fallback(async || ApiError::from(RequestRefusal::NoMethod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(
             app.metrics.clone(),
@@ -60,7 +60,9 @@ pub fn router(app: App) -> Router {
 async fn not_found(request: Request) -> ApiError {
     let path = request.uri().path();
     let left_out = not_served::what(path);
-    ApiError::Refused(left_out.map_or(Refusal::NoRoute, Refusal::NotServed))
+    left_out
+        .map_or(RequestRefusal::NoRoute, RequestRefusal::NotServed)
+        .into()
 }
 
 /// `GET /routes`.
@@ -95,7 +97,7 @@ async fn document() -> Json<&'static Value> {
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if response.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        response = ApiError::Refused(Refusal::BodyTooLarge(MAX_BODY)).into_response();
+        response = ApiError::from(RequestRefusal::BodyTooLarge(MAX_BODY)).into_response();
     }
     let headers = response.headers_mut();
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 
 use super::{Caller, CallerKey, Role};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError};
 use crate::sign_in::{environment, session};
 use crate::store::sessions::{self, Method, Standing};
 use crate::store::{Change, StoreError, Tx};
@@ -18,7 +18,7 @@ pub(super) enum Cookie {
     /// There is none.
     Absent,
     /// It proves nobody any more, and why.
-    Over(Refusal),
+    Over(AccessRefusal),
     /// It proves somebody.
     Of(Box<Caller>),
 }
@@ -33,10 +33,10 @@ pub(super) async fn cookie(headers: &HeaderMap, app: &App, from: &str) -> Result
     let role = match found.as_ref().map(|standing| role(standing, app, now_us)) {
         Some(Ok(role)) => role,
         Some(Err(refusal)) => return Ok(Cookie::Over(refusal)),
-        None => return Ok(Cookie::Over(Refusal::SessionOver)),
+        None => return Ok(Cookie::Over(AccessRefusal::SessionOver)),
     };
     let Some(standing) = found else {
-        return Ok(Cookie::Over(Refusal::SessionOver));
+        return Ok(Cookie::Over(AccessRefusal::SessionOver));
     };
     if now_us.saturating_sub(standing.seen_at) >= session::SEEN_US {
         app.store.write(&Seen(&id_hash)).await?;
@@ -53,23 +53,23 @@ pub(super) async fn cookie(headers: &HeaderMap, app: &App, from: &str) -> Result
 }
 
 /// A request that a session makes changes something only if a page of this service makes it.
-pub(super) fn check_page(parts: &Parts, app: &App) -> Result<(), Refusal> {
+pub(super) fn check_page(parts: &Parts, app: &App) -> Result<(), AccessRefusal> {
     if session::is_safe(&parts.method) || session::is_own_page(&parts.headers, &app.config.sign_in)
     {
         Ok(())
     } else {
-        Err(Refusal::OtherSite)
+        Err(AccessRefusal::OtherSite)
     }
 }
 
 /// The role of a session that is not over.
-fn role(standing: &Standing, app: &App, now_us: u64) -> Result<Role, Refusal> {
+fn role(standing: &Standing, app: &App, now_us: u64) -> Result<Role, AccessRefusal> {
     let idle = now_us.saturating_sub(standing.seen_at) >= session::IDLE_US;
     if standing.revoked || idle || standing.expires_at <= now_us {
-        return Err(Refusal::SessionOver);
+        return Err(AccessRefusal::SessionOver);
     }
     if standing.blocked {
-        return Err(Refusal::UserBlocked(standing.user_id.clone()));
+        return Err(AccessRefusal::UserBlocked(standing.user_id.clone()));
     }
     match standing.method {
         Method::Password => Ok(Role::parse(standing.role.as_deref())),
@@ -78,7 +78,7 @@ fn role(standing: &Standing, app: &App, now_us: u64) -> Result<Role, Refusal> {
             if current.is_some() && current == standing.bound_to {
                 Ok(Role::ProxyAdmin)
             } else {
-                Err(Refusal::SessionOver)
+                Err(AccessRefusal::SessionOver)
             }
         }
     }

@@ -14,7 +14,7 @@ fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
     pairs.iter().map(pair).collect()
 }
 
-fn found(pairs: &[(&'static str, &[u8])]) -> Result<String, Refusal> {
+fn found(pairs: &[(&'static str, &[u8])]) -> Result<String, AccessRefusal> {
     credential(&headers(pairs), None).map(|secret| String::from_utf8_lossy(&secret).into_owned())
 }
 
@@ -46,23 +46,23 @@ fn every_recorded_form_carries_the_key() {
 
 #[test]
 fn a_missing_malformed_or_second_different_credential_is_refused() {
-    assert_eq!(found(&[]), Err(Refusal::NoCredential));
+    assert_eq!(found(&[]), Err(AccessRefusal::NoCredential));
     assert_eq!(
         found(&[("authorization", b"")]),
-        Err(Refusal::MalformedCredential)
+        Err(AccessRefusal::MalformedCredential)
     );
     assert_eq!(
         found(&[("authorization", b"sk-a")]),
-        Err(Refusal::MalformedCredential)
+        Err(AccessRefusal::MalformedCredential)
     );
     assert_eq!(
         found(&[("authorization", b"Digest sk-a")]),
-        Err(Refusal::MalformedCredential)
+        Err(AccessRefusal::MalformedCredential)
     );
     let same: &[(&str, &[u8])] = &[("authorization", b"Bearer sk-a"), ("x-api-key", b"sk-a")];
     assert_eq!(found(same), Ok("sk-a".to_owned()));
     let other: &[(&str, &[u8])] = &[("authorization", b"Bearer sk-a"), ("x-api-key", b"sk-b")];
-    assert_eq!(found(other), Err(Refusal::CredentialsDisagree));
+    assert_eq!(found(other), Err(AccessRefusal::CredentialsDisagree));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_configured_header_is_the_only_one() {
     assert_eq!(credential(&both, Some("x-mine")), Ok(b"sk-b".to_vec()));
     assert_eq!(
         credential(&headers(&[("api-key", b"sk-a")]), Some("x-mine")),
-        Err(Refusal::NoCredential)
+        Err(AccessRefusal::NoCredential)
     );
 }
 

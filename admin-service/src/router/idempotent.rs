@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::MAX_BODY;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 use crate::policy::{Action, permit};
 use crate::store::idempotency::{self, Claim, Kept};
 
@@ -59,7 +59,7 @@ async fn once(
     // Who may no longer do it is not shown what it once did.
     permit(action.rule(), &caller, parts.uri.path())?;
     let body = to_bytes(body, MAX_BODY).await;
-    let body = body.map_err(|_| Refusal::BodyTooLarge(MAX_BODY))?;
+    let body = body.map_err(|_| RequestRefusal::BodyTooLarge(MAX_BODY))?;
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let user = caller.user_id.as_deref().unwrap_or_default();
     let id = hash(&[method, path, caller.audit_key(), user, &key].map(str::as_bytes));
@@ -84,26 +84,26 @@ async fn once(
     Ok(response)
 }
 
-fn the_key(headers: &HeaderMap) -> Result<String, Refusal> {
+fn the_key(headers: &HeaderMap) -> Result<String, RequestRefusal> {
     let mut all = headers.get_all(HEADER).iter();
     let key = all.next().and_then(|key| key.to_str().ok());
     match (key, all.next()) {
         (Some(key), None) if !key.is_empty() && key.len() <= LONGEST => Ok(key.to_owned()),
-        _ => Err(Refusal::IdempotencyKey),
+        _ => Err(RequestRefusal::IdempotencyKey),
     }
 }
 
 /// The answer that was given before.
 fn again(app: &App, id: &str, fingerprint: &str, kept: &Kept) -> Result<Response, ApiError> {
     if kept.fingerprint != fingerprint {
-        return Err(Refusal::IdempotencyMismatch.into());
+        return Err(RequestRefusal::IdempotencyMismatch.into());
     }
     let opened = kept
         .answer
         .as_deref()
         .and_then(|sealed| open(app, id, sealed));
     let Some(answer) = opened else {
-        let mut response = ApiError::from(Refusal::IdempotencyPending).into_response();
+        let mut response = ApiError::from(RequestRefusal::IdempotencyPending).into_response();
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return Ok(response);

@@ -8,14 +8,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::MAX_BODY;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 use crate::routes::answer::{IGNORED, listing};
 
 /// Answers without the body, whose fields it names.
 pub async fn named(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return ApiError::from(Refusal::BodyTooLarge(MAX_BODY)).into_response();
+        return ApiError::from(RequestRefusal::BodyTooLarge(MAX_BODY)).into_response();
     };
     let mut response = next.run(Request::from_parts(parts, Body::empty())).await;
     // What is no object has no fields to name.

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{
     NUMBER, OBJECT, Of, Record, TEXT, WHOLE, WHOLE_OR_NULL, list, map, one,
 };
@@ -187,7 +187,7 @@ async fn which<R>(
         None => Vec::new(),
         Some(left_out) => listed(left_out, query.text(left_out))?.unwrap_or_default(),
     };
-    let days = scope::days(query)?.ok_or(Refusal::DatesMissing)?;
+    let days = scope::days(query)?.ok_or(SpendRefusal::DatesMissing)?;
     let model = query.text("model").filter(|model| !model.is_empty());
     let api_keys = listed("api_key", query.text("api_key"))?.map(|keys| {
         keys.iter()
@@ -210,7 +210,7 @@ fn listed(name: &'static str, text: Option<String>) -> Result<Option<Vec<String>
     let list = text.split(',').map(str::trim).filter(|id| !id.is_empty());
     let list = list.map(str::to_owned).collect::<Vec<_>>();
     if list.len() > MOST_NAMED {
-        return Err(Refusal::TooManyNamed(name, MOST_NAMED).into());
+        return Err(SpendRefusal::TooManyNamed(name, MOST_NAMED).into());
     }
     Ok(Some(list).filter(|list| !list.is_empty()))
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveDateTime};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 use crate::openapi::schema::{ANY, Record, TEXT, WHOLE, list as list_of, one};
 use crate::policy::{AuditRead, Authorized};
 use crate::request::{Param, Problem, Query, Step};
@@ -63,9 +63,8 @@ pub async fn list(
     query.finish()?;
     let sort = match sort.as_deref() {
         None => "updated_at",
-        Some(column) => {
-            audit_list::sort_column(column).ok_or(Refusal::BadSort(audit_list::SORT_COLUMNS))?
-        }
+        Some(column) => audit_list::sort_column(column)
+            .ok_or(RequestRefusal::BadSort(audit_list::SORT_COLUMNS))?,
     };
     let what = ListAudit {
         equal,
@@ -97,7 +96,7 @@ pub async fn by_id(
     Path(id): Path<String>,
 ) -> Result<Answer, ApiError> {
     let found = audit_list::find(&app.store, &id).await?;
-    let entry = found.ok_or(Refusal::AuditMissing(id))?;
+    let entry = found.ok_or(RequestRefusal::AuditMissing(id))?;
     Ok(Answer::new(shown(&entry)))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, InvitationRefusal};
 use crate::openapi::schema::{FLAG, Record, TEXT, TEXT_OR_NULL};
 use crate::policy::{
     Authorized, InvitationDelete, InvitationInfo, InvitationNew, InvitationUpdate, Writes,
@@ -64,7 +64,7 @@ pub async fn info(
     let id = query.required("invitation_id");
     query.finish()?;
     let found = invitations::find(&mut *app.store.read().await?, &id).await?;
-    let row = found.ok_or(Refusal::InvitationMissing)?;
+    let row = found.ok_or(InvitationRefusal::InvitationMissing)?;
     Ok(Answer::new(shown(&row)).secret())
 }
 
@@ -164,7 +164,7 @@ impl Change for New<'_> {
         if !self.by.is_admin() {
             scope::check(tx, &self.by.caller, found.as_ref()).await?;
         }
-        let user = found.ok_or(Refusal::InvitationUserMissing)?;
+        let user = found.ok_or(InvitationRefusal::InvitationUserMissing)?;
         let invitation = invite(tx, self.by, &user).await?;
         tell(tx, &user, &invitation).await?;
         Ok(invitation)
@@ -183,7 +183,7 @@ impl Change for Update<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<InvitationRow, ApiError> {
         let found = invitations::lock(tx, &self.id).await?;
-        let mut row = found.ok_or(Refusal::InvitationMissing)?;
+        let mut row = found.ok_or(InvitationRefusal::InvitationMissing)?;
         // A link that was used stays used: what was accepted is never open again.
         let accepted = row.is_accepted || self.accepted;
         invitations::accept(tx, self.by, &mut row, accepted).await?;
@@ -202,7 +202,7 @@ impl Change for Delete<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<InvitationRow, ApiError> {
         let found = invitations::lock(tx, &self.id).await?;
-        let row = found.ok_or(Refusal::InvitationMissing)?;
+        let row = found.ok_or(InvitationRefusal::InvitationMissing)?;
         invitations::delete(tx, self.by, &row).await?;
         Ok(row)
     }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, InvitationRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, one};
 use crate::policy::{Authorized, SigningIn};
 use crate::request::{Body, CLAIM, Param, Query};
@@ -140,18 +140,18 @@ pub async fn claim_token(
 async fn invited(app: &App, link: &str) -> Result<(InvitationRow, UserRow), ApiError> {
     let mut connection = app.store.read().await?;
     let found = invitations::find(&mut connection, link).await?;
-    let invitation = found.ok_or(Refusal::LinkMissing)?;
+    let invitation = found.ok_or(InvitationRefusal::LinkMissing)?;
     open(&invitation, app.store.clock().now_us())?;
     let user = find(&mut connection, Which::Id(&invitation.user_id)).await?;
-    Ok((invitation, user.ok_or(Refusal::LinkMissing)?))
+    Ok((invitation, user.ok_or(InvitationRefusal::LinkMissing)?))
 }
 
-fn open(invitation: &InvitationRow, now_us: u64) -> Result<(), Refusal> {
+fn open(invitation: &InvitationRow, now_us: u64) -> Result<(), InvitationRefusal> {
     if invitation.is_accepted {
-        return Err(Refusal::LinkUsed);
+        return Err(InvitationRefusal::LinkUsed);
     }
     if invitation.expires_at <= now_us {
-        return Err(Refusal::LinkExpired);
+        return Err(InvitationRefusal::LinkExpired);
     }
     Ok(())
 }
@@ -165,23 +165,23 @@ async fn claimant(
 ) -> Result<UserRow, ApiError> {
     let (invitation, user) = invited(app, link).await?;
     let bearer = headers.get(header::AUTHORIZATION);
-    let bearer = bearer.ok_or(Refusal::OnboardingMissing)?;
+    let bearer = bearer.ok_or(InvitationRefusal::OnboardingMissing)?;
     let given = bearer.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     let now_us = app.store.clock().now_us();
     let claims = given.and_then(|token| token::open(&app.keys.onboarding, token, now_us));
-    let claims = claims.ok_or(Refusal::OnboardingInvalid)?;
+    let claims = claims.ok_or(InvitationRefusal::OnboardingInvalid)?;
     let is = |name: &str, value: &str| claims.get(name).and_then(Value::as_str) == Some(value);
     if !is("token_type", TOKEN_TYPE)
         || !is("invitation_link", &invitation.id)
         || !is("user_id", &invitation.user_id)
     {
-        return Err(Refusal::OnboardingInvalid.into());
+        return Err(InvitationRefusal::OnboardingInvalid.into());
     }
     if user_id != invitation.user_id {
-        return Err(Refusal::OnboardingOther {
+        return Err(InvitationRefusal::OnboardingOther {
             got: user_id,
             expected: invitation.user_id,
         }
@@ -218,11 +218,11 @@ impl Change for Claim {
     async fn apply(&self, tx: &mut Tx) -> Result<UserRow, ApiError> {
         // The user first, as everywhere: whoever makes a newer invitation waits here.
         let named = invitations::find(tx.connection(), &self.link).await?;
-        let named = named.ok_or(Refusal::LinkMissing)?;
+        let named = named.ok_or(InvitationRefusal::LinkMissing)?;
         let user = lock(tx, Which::Id(&named.user_id)).await?;
-        let user = user.ok_or(Refusal::LinkMissing)?;
+        let user = user.ok_or(InvitationRefusal::LinkMissing)?;
         let found = invitations::lock(tx, &self.link).await?;
-        let mut invitation = found.ok_or(Refusal::LinkMissing)?;
+        let mut invitation = found.ok_or(InvitationRefusal::LinkMissing)?;
         open(&invitation, tx.now_us())?;
         passwords::put(tx, &self.by, &user.user_id, &self.hash).await?;
         invitations::accept(tx, &self.by, &mut invitation, true).await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::caller::{CallerKey, source};
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, SignInRefusal};
 use crate::openapi::schema::{Record, TEXT};
 use crate::policy::{Authorized, SessionLogout};
 use crate::request::{Body, LOGIN};
@@ -59,9 +59,9 @@ impl FromRequestParts<App> for Visitor {
 
 impl Visitor {
     /// No page of another site signs anybody in here, as whomever.
-    pub(super) fn check_page(&self, app: &App) -> Result<(), Refusal> {
+    pub(super) fn check_page(&self, app: &App) -> Result<(), AccessRefusal> {
         match session::says_own_page(&self.parts.headers, &app.config.sign_in) {
-            Some(false) => Err(Refusal::OtherSite),
+            Some(false) => Err(AccessRefusal::OtherSite),
             Some(true) | None => Ok(()),
         }
     }
@@ -122,7 +122,7 @@ pub async fn logout(
     by: Authorized<SessionLogout>,
 ) -> Result<Response, ApiError> {
     let CallerKey::Session { id_hash, .. } = &by.caller.key else {
-        return Err(Refusal::NotASession.into());
+        return Err(SignInRefusal::NotASession.into());
     };
     app.store.write(&End(id_hash)).await?;
     let answer = Answer::new(json!({"message": "Session revoked."}));

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::policy::MAX_BYTES;
 use super::secrets::Secret;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SignInRefusal};
 
 /// How many are computed at once: each takes 19 MiB.
 const AT_ONCE: usize = 2;
@@ -123,7 +123,7 @@ impl Hasher {
     ) -> Result<T, ApiError> {
         let turn = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
-            return Err(Refusal::TooManySignIns.into());
+            return Err(SignInRefusal::TooManySignIns.into());
         };
         let inner = Arc::clone(&self.inner);
         // The turn moves along: a caller who leaves does not make room while the work still runs.

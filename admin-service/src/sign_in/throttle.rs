@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::address::Range;
 use super::secrets::hexadecimal;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SignInRefusal};
 use crate::store::sign_in_attempts::{self as attempts, Limit};
 use crate::store::users::folded;
 use crate::store::{Change, Store, Tx};
@@ -125,7 +125,7 @@ impl Change for Begin<'_> {
         match wait_us {
             None => Ok(()),
             // What is refused is not counted: the transaction is rolled back.
-            Some(wait_us) => Err(Refusal::SignInsBlocked {
+            Some(wait_us) => Err(SignInRefusal::SignInsBlocked {
                 seconds: wait_us.div_ceil(1_000_000).max(1),
             }
             .into()),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::queries::export_query;
 use super::{METRICS, Metrics, which};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{Of, Record, TEXT, list, one};
 use crate::policy::Authorized;
 use crate::request::Query;
@@ -54,7 +54,7 @@ pub(super) async fn export<R>(
     let format = match query.text("format").as_deref() {
         None | Some("csv") => Format::Csv,
         Some("json") => Format::Json,
-        Some(_) => return Err(Refusal::BadExportFormat.into()),
+        Some(_) => return Err(SpendRefusal::BadExportFormat.into()),
     };
     let which = which(app, by, dimension, &query).await?;
     query.finish()?;

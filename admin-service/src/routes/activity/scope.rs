@@ -5,7 +5,7 @@ use chrono::{Days as Distance, NaiveDate};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::date;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal, TeamRefusal};
 use crate::policy::Authorized;
 use crate::request::{Problem, Query, Step};
 use crate::store::organization_members;
@@ -37,10 +37,10 @@ pub(in crate::routes) async fn reach<R>(
     match dimension {
         Dimension::User => match (&mine, asked) {
             (Mine::User(own), Some(asked)) if asked.iter().any(|asked| asked != own) => {
-                Err(Refusal::OwnSpendOnly.into())
+                Err(SpendRefusal::OwnSpendOnly.into())
             }
             (Mine::User(own), _) => Ok(Reach::These(vec![own.clone()])),
-            (Mine::Key(_), Some(_)) => Err(Refusal::OwnSpendOnly.into()),
+            (Mine::Key(_), Some(_)) => Err(SpendRefusal::OwnSpendOnly.into()),
             (Mine::Key(_), None) => Ok(Reach::Partly {
                 whole: Vec::new(),
                 partly: None,
@@ -68,7 +68,7 @@ async fn teams(app: &App, caller: &Caller, asked: Option<Vec<String>>) -> Result
         match seen.iter().find(|team| team.team_id == id) {
             None => {
                 let user = caller.user().to_owned();
-                return Err(Refusal::NotYourTeam { user, team: id }.into());
+                return Err(TeamRefusal::NotYourTeam { user, team: id }.into());
             }
             Some(team) if team.whole(SEE_ACTIVITY) => whole.push(id),
             Some(_) => partly.push(id),
@@ -104,7 +104,7 @@ async fn organizations(
         None => Ok(Reach::These(administered)),
         Some(asked) => match asked.iter().find(|id| !administered.contains(id)) {
             None => Ok(Reach::These(asked)),
-            Some(other) => Err(Refusal::NotYourOrganizationSpend(other.clone()).into()),
+            Some(other) => Err(SpendRefusal::NotYourOrganizationSpend(other.clone()).into()),
         },
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::follow_default;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, BudgetDelete};
 use crate::request::{BUDGET_ID, Body};
 use crate::routes::answer::Answer;
@@ -57,7 +57,7 @@ impl Change for Delete<'_> {
         };
         let used = organizations::of_budget(tx.connection(), self.budget_id).await?;
         if let Some(organization) = used.into_iter().next() {
-            return Err(Refusal::BudgetOfOrganization(organization.organization_id).into());
+            return Err(BudgetRefusal::BudgetOfOrganization(organization.organization_id).into());
         }
         budgets::delete(tx, self.by, &row).await?;
         follow_default(tx, self.app, self.budget_id).await?;

@@ -2,7 +2,7 @@
 
 use crate::domain::budget_window::{BudgetDuration, as_sent, exact};
 use crate::domain::temporary_budget::parse_expiry;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, RequestRefusal};
 use crate::request::{Body, Patch};
 use crate::store::budgets::BudgetRow;
 use crate::store::row::LimitColumns;
@@ -79,7 +79,7 @@ fn window(
         }
         Patch::Set(text) => {
             if BudgetDuration::parse(&text).is_none() {
-                return Err(Refusal::BadBudgetDuration(text).into());
+                return Err(RequestRefusal::BadBudgetDuration(text).into());
             }
             if limits.budget_duration.as_deref().map(as_sent) != Some(text.as_str()) {
                 limits.budget_anchor = Some(now_us);
@@ -96,11 +96,11 @@ fn window(
 /// LiteLLM's handlers of budget rows raise what others wrap.
 fn plainly(error: ApiError) -> ApiError {
     match error {
-        ApiError::Refused(
-            refusal @ (Refusal::NegativeBudget { .. }
-            | Refusal::BudgetTooLarge(_)
-            | Refusal::BadBudgetDuration(_)),
-        ) => Refusal::InDetail(Box::new(refusal)).into(),
+        ApiError::Refused(Refusal::Request(
+            refusal @ (RequestRefusal::NegativeBudget { .. }
+            | RequestRefusal::BudgetTooLarge(_)
+            | RequestRefusal::BadBudgetDuration(_)),
+        )) => RequestRefusal::InDetail(Box::new(refusal)).into(),
         other => other,
     }
 }

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, BudgetInfo, BudgetList};
 use crate::request::{BUDGET_IDS, Body, Param, Query};
 use crate::routes::answer::Answer;
@@ -27,7 +27,7 @@ pub async fn info(
     let mut body = Body::parse(&bytes, BUDGET_IDS)?;
     let ids = body.texts("budgets").value().unwrap_or_default();
     if ids.is_empty() {
-        return Err(Refusal::NoBudgetsNamed.into());
+        return Err(BudgetRefusal::NoBudgetsNamed.into());
     }
     let rows = budgets::find_all(&mut *app.store.read().await?, &ids).await?;
     Ok(shown(&app, &rows).ignoring(&body.ignored))

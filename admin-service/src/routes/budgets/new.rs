@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::fields::{self, Counting};
 use super::follow_default;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, BudgetNew};
 use crate::request::{BUDGET, Body};
 use crate::routes::answer::Answer;
@@ -59,7 +59,7 @@ impl Change for New<'_> {
             .await?
             .is_some()
         {
-            return Err(Refusal::BudgetExists(row.budget_id).into());
+            return Err(BudgetRefusal::BudgetExists(row.budget_id).into());
         }
         budgets::put(tx, self.by, &mut row).await?;
         follow_default(tx, self.app, &row.budget_id).await?;

@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::openapi::schema::{ANY, FLAG, NULL, Record, TEXT};
 use crate::policy::{Authorized, BudgetSettings};
 use crate::request::{Param, Query};
@@ -75,7 +75,7 @@ pub async fn settings(
     let budget_id = query.required("budget_id");
     query.finish()?;
     let found = budgets::find(&mut *app.store.read().await?, &budget_id).await?;
-    let row = found.ok_or(Refusal::BudgetUnknown(budget_id))?;
+    let row = found.ok_or(BudgetRefusal::BudgetUnknown(budget_id))?;
     let now_us = app.store.clock().now_us();
     let shown = shape::budget(&row, now_us, &app.settings().windows);
     let field = |(name, kind, description): &(&str, &str, &str)| {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::fields::{self, Counting};
 use super::follow_default;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, BudgetUpdate};
 use crate::request::{BUDGET, Body};
 use crate::routes::answer::Answer;
@@ -24,7 +24,7 @@ pub async fn update(
     let mut body = Body::parse(&bytes, BUDGET)?;
     let ignored = std::mem::take(&mut body.ignored);
     let named = body.text("budget_id").value().filter(|id| !id.is_empty());
-    let budget_id = named.ok_or(Refusal::BudgetIdMissing)?;
+    let budget_id = named.ok_or(BudgetRefusal::BudgetIdMissing)?;
     let update = Update {
         app: &app,
         by: &by,
@@ -51,7 +51,7 @@ impl Change for Update<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<BudgetRow, ApiError> {
         let found = budgets::lock(tx, &self.budget_id).await?;
-        let mut row = found.ok_or_else(|| Refusal::BudgetUnknown(self.budget_id.clone()))?;
+        let mut row = found.ok_or_else(|| BudgetRefusal::BudgetUnknown(self.budget_id.clone()))?;
         let now_us = tx.now_us();
         fields::apply(&mut row, &mut self.body.clone(), now_us, Counting::Calendar)?;
         budgets::put(tx, self.by, &mut row).await?;

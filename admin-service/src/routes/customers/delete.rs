@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::error::refusal::python_list;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::openapi::schema::{Record, TEXT, WHOLE};
 use crate::policy::{Authorized, CustomerDelete};
 use crate::request::{Body, USER_IDS};
@@ -68,7 +68,7 @@ impl Change for Delete<'_> {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::CustomersMissing(missing).into())
+            Err(BudgetRefusal::CustomersMissing(missing).into())
         }
     }
 }

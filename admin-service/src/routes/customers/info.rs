@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{shown, shown_one};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, CustomerInfo, CustomerList};
 use crate::request::{Param, Query};
 use crate::routes::answer::Answer;
@@ -30,7 +30,7 @@ pub async fn info(
     let id = query.required("end_user_id");
     query.finish()?;
     let found = customers::find(&mut *app.store.read().await?, &id).await?;
-    let customer = found.ok_or(Refusal::CustomerMissing {
+    let customer = found.ok_or(BudgetRefusal::CustomerMissing {
         id,
         param: "end_user_id",
     })?;

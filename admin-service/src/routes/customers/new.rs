@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::{fields, shown_one};
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, CustomerNew};
 use crate::request::{Body, NEW_CUSTOMER};
 use crate::routes::answer::Answer;
@@ -84,11 +84,11 @@ impl Change for New<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<CustomerRow, ApiError> {
         let mut customer = self.customer.clone();
         if let Some(seen) = customers::lock(tx, &customer.user_id).await? {
-            return Err(Refusal::CustomerExists(seen.user_id).into());
+            return Err(BudgetRefusal::CustomerExists(seen.user_id).into());
         }
         match (&self.budget, &customer.budget_id) {
             // Limits beside a named row: the row stays whose it is, and gets none of them.
-            (Some(_), Some(_)) => return Err(Refusal::BudgetNamedAndMade.into()),
+            (Some(_), Some(_)) => return Err(BudgetRefusal::BudgetNamedAndMade.into()),
             (Some(budget), None) => {
                 let mut budget = budget.clone();
                 budgets::put(tx, self.by, &mut budget).await?;
@@ -97,7 +97,7 @@ impl Change for New<'_> {
             }
             (None, Some(id)) => {
                 let found = budgets::lock(tx, id).await?;
-                let budget = found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?;
+                let budget = found.ok_or_else(|| BudgetRefusal::BudgetMissing(id.clone()))?;
                 customer.refresh_at = budget.refresh_at(tx.now_us(), self.rules);
             }
             (None, None) => {}

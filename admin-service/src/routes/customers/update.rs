@@ -7,7 +7,7 @@ use contract::money::NanoUsd;
 use super::{fields, shown_one};
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, CustomerUpdate};
 use crate::request::{Body, Patch, UPDATE_CUSTOMER};
 use crate::routes::answer::Answer;
@@ -61,7 +61,7 @@ impl Change for Update<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<CustomerRow, ApiError> {
         let found = customers::lock(tx, &self.user_id).await?;
-        let before = found.ok_or_else(|| Refusal::CustomerMissing {
+        let before = found.ok_or_else(|| BudgetRefusal::CustomerMissing {
             id: self.user_id.clone(),
             param: "user_id",
         })?;
@@ -75,7 +75,7 @@ impl Change for Update<'_> {
         let mut budget = match &customer.budget_id {
             Some(id) => {
                 let found = budgets::lock(tx, id).await?;
-                Some(found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?)
+                Some(found.ok_or_else(|| BudgetRefusal::BudgetMissing(id.clone()))?)
             }
             None => None,
         };

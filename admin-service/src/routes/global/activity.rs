@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{Of, Record, TEXT, TEXT_OR_NULL, WHOLE, list, one};
 use crate::policy::{Authorized, GlobalActivity, GlobalExceptions};
 use crate::request::{Param, Query};
@@ -74,7 +74,7 @@ const MOST_MODELS: usize = 10;
 
 /// The days that are asked for.
 pub(super) fn asked(query: &Query) -> Result<Days, ApiError> {
-    days(query)?.ok_or_else(|| Refusal::DatesMissing.into())
+    days(query)?.ok_or_else(|| SpendRefusal::DatesMissing.into())
 }
 
 /// What of all requests the caller sees: their own where they are no admin.

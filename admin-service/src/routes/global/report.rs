@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{ANY, Of, list, map};
 use crate::policy::{Authorized, GlobalSpend};
 use crate::request::{Param, Query};
@@ -42,7 +42,7 @@ pub async fn report(
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
     let query = Query::parse(query.as_deref(), REPORT_QUERY);
-    let days = days(&query)?.ok_or(Refusal::DatesMissing)?;
+    let days = days(&query)?.ok_or(SpendRefusal::DatesMissing)?;
     let given = |name: &str| query.text(name).filter(|text| !text.is_empty());
     let group = given("group_by").unwrap_or_else(|| "team".to_owned());
     let one = [
@@ -84,7 +84,7 @@ pub async fn report(
             let which = Which::all(Dimension::User, days);
             by_entity(&app, &which, By::ApiKey, "api_key").await
         }
-        _ => Err(Refusal::BadGroup.into()),
+        _ => Err(SpendRefusal::BadGroup.into()),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{
     ANY, NUMBER, Of, Record, TEXT, TEXT_OR_NULL, TEXTS, WHOLE, list, map, one,
 };
@@ -189,7 +189,7 @@ pub async fn providers(
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
     let query = Query::parse(query.as_deref(), PROVIDERS_QUERY);
-    let days = days(&query)?.ok_or(Refusal::ReportDatesMissing)?;
+    let days = days(&query)?.ok_or(SpendRefusal::ReportDatesMissing)?;
     query.finish()?;
     let which = Which::all(Dimension::User, days);
     let all = sums(&mut *app.store.read().await?, &which, &[By::Provider], None).await?;
@@ -318,7 +318,7 @@ pub async fn tags(
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
     let query = Query::parse(query.as_deref(), TAGS_QUERY);
-    let days = days(&query)?.ok_or(Refusal::ReportDatesMissing)?;
+    let days = days(&query)?.ok_or(SpendRefusal::ReportDatesMissing)?;
     let tags = query
         .text("tags")
         .filter(|tags| !tags.is_empty() && tags != "all-tags");

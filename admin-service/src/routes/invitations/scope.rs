@@ -6,7 +6,7 @@
 use sqlx::AnyConnection;
 
 use crate::caller::{Caller, Role};
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, InvitationRefusal};
 use crate::store::users::UserRow;
 use crate::store::{Tx, members, organization_members, passwords, teams};
 
@@ -16,7 +16,7 @@ pub(super) async fn check(
     caller: &Caller,
     user: Option<&UserRow>,
 ) -> Result<(), ApiError> {
-    let refused = || ApiError::from(Refusal::InvitationForAdmins(caller.role.as_str()));
+    let refused = || ApiError::from(InvitationRefusal::InvitationForAdmins(caller.role.as_str()));
     let Some(user) = user else {
         return Err(refused());
     };

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::list::administered;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::openapi::schema::{Record, TEXTS, WHOLE};
 use crate::policy::{Authorized, KeyAliases};
 use crate::request::{Param, Query};
@@ -45,7 +45,7 @@ pub async fn aliases(
     };
     query.finish()?;
     if !by.is_admin() {
-        let own = by.caller.user_id.clone().ok_or(Refusal::NoUserForList)?;
+        let own = by.caller.user_id.clone().ok_or(KeyRefusal::NoUserForList)?;
         what.of_teams = administered(&app, &own, false).await?;
         what.of_user = Some(own);
     }

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::{PUBLISH_WAIT, ownership, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::policy::{Authorized, KeyBlock, KeyUnblock, Writes};
 use crate::request::{Body, KEY_NAME};
 use crate::routes::answer::Answer;
@@ -62,7 +62,7 @@ impl<R: Writes> Change for SetBlocked<'_, R> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<KeyRow, ApiError> {
         let found = keys::lock(tx, keys::Which::Token(&self.token)).await?;
-        let before = found.ok_or(Refusal::KeyMissing)?;
+        let before = found.ok_or(KeyRefusal::KeyMissing)?;
         let caller = &self.by.caller;
         let (route, action) = if self.blocked {
             ("/key/block", "blocked")

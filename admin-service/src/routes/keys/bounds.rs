@@ -6,7 +6,7 @@ use contract::money::NanoUsd;
 use serde_json::{Value, json};
 
 use crate::domain::budget_window::duration_us;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::request::{Body, parse_money};
 use crate::routes::shape::dollars;
 use crate::settings::{KeyBounds, KeyDefaults};
@@ -60,7 +60,7 @@ pub(super) fn hold(body: &mut Body, bounds: &KeyBounds, fill: bool) -> Result<()
                     duration_us(&asked)
                 };
                 if length > duration_us(bound) {
-                    return Err(Refusal::AboveBound {
+                    return Err(GrantRefusal::AboveBound {
                         field: name,
                         asked,
                         bound: bound.clone(),
@@ -100,7 +100,7 @@ fn refuse_above<T: PartialOrd + ToString>(
 ) -> Result<(), ApiError> {
     if asked > bound {
         let (asked, bound) = (asked.to_string(), bound.to_string());
-        return Err(Refusal::AboveBound {
+        return Err(GrantRefusal::AboveBound {
             field,
             asked,
             bound,
@@ -115,6 +115,7 @@ mod tests {
     use axum::body::Bytes;
 
     use super::*;
+    use crate::error::Refusal;
     use crate::request::GENERATE_KEY;
 
     fn bounds() -> KeyBounds {
@@ -142,11 +143,11 @@ mod tests {
     #[test]
     fn more_than_the_bound_is_refused_and_the_bound_itself_is_not() {
         let above = |sent: Value| match held(&sent, true) {
-            Err(ApiError::Refused(Refusal::AboveBound {
+            Err(ApiError::Refused(Refusal::Grant(GrantRefusal::AboveBound {
                 field,
                 asked,
                 bound,
-            })) => {
+            }))) => {
                 format!("{field} {asked} {bound}")
             }
             other => panic!("expected a refusal, got {other:?}"),

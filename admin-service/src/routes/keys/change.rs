@@ -8,7 +8,7 @@ use contract::money::NanoUsd;
 use super::generate::{budget_of, free_alias};
 use super::{alias, apply, bounds, fields, grant, lifetime, ownership};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::policy::{Authorized, Writes};
 use crate::request::{Body, Patch};
 use crate::settings::Settings;
@@ -156,7 +156,7 @@ async fn stays_within<R: Writes>(
     }
     if key.user_id != before.user_id && key.user_id != caller.user_id {
         let asked = key.user_id.clone().unwrap_or_else(|| "None".to_owned());
-        return Err(Refusal::KeyForOther {
+        return Err(GrantRefusal::KeyForOther {
             asked,
             own: caller.user().to_owned(),
         }
@@ -166,7 +166,7 @@ async fn stays_within<R: Writes>(
     let leaves = before.team_id.is_some() && key.team_id != before.team_id;
     let their_own = key.team_id.is_none() && key.user_id == caller.user_id;
     if leaves && !their_own {
-        return Err(Refusal::AdminOnlyField("team_id").into());
+        return Err(GrantRefusal::AdminOnlyField("team_id").into());
     }
     if let (true, Some(team)) = (key.team_id != before.team_id, &key.team_id) {
         ownership::may_in_team(tx.connection(), caller, team, ownership::UPDATE).await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{PUBLISH_WAIT, ownership};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::openapi::schema::{Record, TEXTS};
 use crate::policy::{Authorized, KeyDelete};
 use crate::request::{Body, KEY_NAMES, Problem};
@@ -67,7 +67,7 @@ impl Change for Delete<'_> {
             }
         }
         if deleted.is_empty() {
-            Err(Refusal::NoKeysFound.into())
+            Err(KeyRefusal::NoKeysFound.into())
         } else {
             Ok(deleted)
         }

@@ -6,7 +6,7 @@ use super::rotates;
 use crate::domain::budget_window::{BudgetDuration, WindowRules, duration_us};
 use crate::domain::further_limits::FurtherLimits;
 use crate::domain::temporary_budget;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal, RequestRefusal};
 use crate::request::{Body, Patch, Problem, Step, UPDATE_KEY};
 use crate::store::keys::KeyRow;
 use crate::store::row::{LimitColumns, Object};
@@ -132,7 +132,7 @@ pub(in crate::routes) fn apply(
         Patch::Null => key.expires = None,
         Patch::Set(text) if text == "-1" => key.expires = None,
         Patch::Set(text) => {
-            let lifetime = duration_us(&text).ok_or(Refusal::BadDuration)?;
+            let lifetime = duration_us(&text).ok_or(RequestRefusal::BadDuration)?;
             key.expires = Some(now_us + lifetime);
         }
     }
@@ -186,7 +186,7 @@ pub(in crate::routes) fn spend(body: &mut Body, new: bool) -> Result<(), ApiErro
     match body.take("spend") {
         Patch::Absent | Patch::Null => Ok(()),
         Patch::Set(value) if new && value.as_f64() == Some(0.0) => Ok(()),
-        Patch::Set(_) => Err(Refusal::SpendIsKept.into()),
+        Patch::Set(_) => Err(KeyRefusal::SpendIsKept.into()),
     }
 }
 
@@ -218,7 +218,7 @@ pub(in crate::routes) fn window(
         }
         Patch::Set(text) => {
             if BudgetDuration::parse(&text).is_none() {
-                return Err(Refusal::BadBudgetDuration(text).into());
+                return Err(RequestRefusal::BadBudgetDuration(text).into());
             }
             if limits.budget_duration.as_ref() != Some(&text) {
                 limits.budget_anchor = Some(now_us);

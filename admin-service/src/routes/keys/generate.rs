@@ -12,7 +12,7 @@ use super::{
 };
 use crate::app::App;
 use crate::caller::MASTER_USER;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal, GrantRefusal};
 use crate::policy::{Authorized, KeyGenerate, KeyServiceAccount, Writes};
 use crate::request::{Body, GENERATE_KEY, Patch};
 use crate::routes::answer::Answer;
@@ -40,7 +40,7 @@ pub async fn service_account(
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, GENERATE_KEY)?;
     if !body.has("team_id") {
-        return Err(Refusal::ServiceAccountWithoutTeam.into());
+        return Err(GrantRefusal::ServiceAccountWithoutTeam.into());
     }
     body.set("user_id", Value::Null);
     let alias = body.get("key_alias").filter(|alias| !alias.is_null());
@@ -149,15 +149,15 @@ pub(super) fn chosen_or_random(app: &App, chosen: Patch<String>) -> Result<Virtu
         return Ok(random_key()?);
     };
     if app.settings().only_random_keys() {
-        return Err(Refusal::KeyIsChosen.into());
+        return Err(GrantRefusal::KeyIsChosen.into());
     }
     if !chosen.starts_with("sk-") {
-        return Err(Refusal::KeyFormat.into());
+        return Err(GrantRefusal::KeyFormat.into());
     }
     if chosen.len() < 16 {
-        return Err(Refusal::KeyTooShort.into());
+        return Err(GrantRefusal::KeyTooShort.into());
     }
-    VirtualKey::parse(chosen.as_bytes()).ok_or_else(|| Refusal::KeyCharacters.into())
+    VirtualKey::parse(chosen.as_bytes()).ok_or_else(|| GrantRefusal::KeyCharacters.into())
 }
 
 /// Somebody who is no admin makes keys for themselves only, or for a program of their team.
@@ -166,7 +166,7 @@ fn for_oneself<R>(by: &Authorized<R>, key: &mut KeyRow, way: &Way) -> Result<(),
     match (&key.user_id, &by.caller.user_id) {
         (Some(asked), own) if Some(asked) != own.as_ref() => {
             let (asked, own) = (asked.clone(), by.caller.user().to_owned());
-            Err(Refusal::KeyForOther { asked, own }.into())
+            Err(GrantRefusal::KeyForOther { asked, own }.into())
         }
         (_, own) if way.is_personal => {
             key.user_id.clone_from(own);
@@ -259,13 +259,13 @@ pub(super) async fn budget_of<R: Writes>(
                     .as_ref()
                     .is_none_or(|row| Some(row.created_by.as_str()) != own)
                 {
-                    return Err(Refusal::AdminOnlyField("budget_id").into());
+                    return Err(GrantRefusal::AdminOnlyField("budget_id").into());
                 }
                 if soft_budget.is_present() {
-                    return Err(Refusal::AdminOnlyField("soft_budget").into());
+                    return Err(GrantRefusal::AdminOnlyField("soft_budget").into());
                 }
             }
-            Some(found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?)
+            Some(found.ok_or_else(|| BudgetRefusal::BudgetMissing(id.clone()))?)
         }
         None => None,
     };
@@ -307,7 +307,7 @@ pub(super) async fn free_value(tx: &mut Tx, hash: &KeyHash, app: &App) -> Result
 async fn refuse_taken(tx: &mut Tx, token: &str, app: &App) -> Result<(), ApiError> {
     let is_master = token == app.master_hash().to_string();
     if is_master || keys::former::is_taken(tx.connection(), token).await? {
-        return Err(Refusal::KeyExists.into());
+        return Err(GrantRefusal::KeyExists.into());
     }
     Ok(())
 }
@@ -319,7 +319,7 @@ pub(in crate::routes) async fn free_alias(tx: &mut Tx, key: &KeyRow) -> Result<(
     };
     match keys::find(tx.connection(), keys::Which::Alias(alias)).await? {
         Some(other) if other.key_id != key.key_id => {
-            Err(Refusal::AliasExists(alias.clone()).into())
+            Err(GrantRefusal::AliasExists(alias.clone()).into())
         }
         _ => Ok(()),
     }

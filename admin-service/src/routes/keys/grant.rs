@@ -12,7 +12,7 @@ use super::fields;
 use crate::caller::{Caller, CallerKey};
 use crate::domain::budget_window::WindowRules;
 use crate::domain::temporary_budget;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, GrantRefusal};
 use crate::settings::SelfServeBudgets;
 use crate::store::keys::{self, KeyRow};
 use crate::store::row::LimitColumns;
@@ -72,7 +72,7 @@ pub(super) async fn within_own(
 ) -> Result<(), ApiError> {
     let missing = |field, id: &str| {
         let id = id.to_owned();
-        ApiError::from(Refusal::OwnerMissing { field, id })
+        ApiError::from(GrantRefusal::OwnerMissing { field, id })
     };
     let (models, limits) = match (&key.team_id, &key.user_id) {
         (Some(id), _) => {
@@ -105,13 +105,13 @@ pub(super) async fn within_caller(
     };
     let now_us = tx.now_us();
     let found = keys::find(tx.connection(), keys::Which::Token(token)).await?;
-    let own = found.ok_or(Refusal::UnknownKey)?;
+    let own = found.ok_or(AccessRefusal::UnknownKey)?;
     if before.is_none() && key.team_id.is_none() {
         key.team_id.clone_from(&own.team_id);
     }
     if own.team_id.is_some() && key.team_id != own.team_id {
         let named = |team: &Option<String>| team.clone().unwrap_or_else(|| "None".to_owned());
-        return Err(Refusal::MoreThanOwn {
+        return Err(GrantRefusal::MoreThanOwn {
             field: "team_id",
             asked: named(&key.team_id),
             own: named(&own.team_id),
@@ -163,10 +163,10 @@ pub(super) async fn value_within_caller(
     }
     let now_us = tx.now_us();
     let found = keys::find(tx.connection(), keys::Which::Token(token)).await?;
-    let own = found.ok_or(Refusal::UnknownKey)?;
+    let own = found.ok_or(AccessRefusal::UnknownKey)?;
     let open = |field, own: String| {
         let asked = "None".to_owned();
-        Err(Refusal::MoreThanOwn { field, asked, own }.into())
+        Err(GrantRefusal::MoreThanOwn { field, asked, own }.into())
     };
     if let Some(team) = &own.team_id
         && key.team_id != own.team_id
@@ -236,13 +236,13 @@ pub(super) fn self_served(
         (Some(_), None) => false,
     };
     if !lowered(before.limits.max_budget, after.limits.max_budget) {
-        return Err(Refusal::SelfServeBudget("max_budget").into());
+        return Err(GrantRefusal::SelfServeBudget("max_budget").into());
     }
     if further::windows(after)
         .beyond(&further::windows(before))
         .is_some()
     {
-        return Err(Refusal::SelfServeBudget("budget_limits").into());
+        return Err(GrantRefusal::SelfServeBudget("budget_limits").into());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{KEY, ownership, shown};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, TEXTS, list, one, word};
 use crate::policy::{Authorized, KeyInfo, KeyInfoV2};
 use crate::request::{Body, KEYS_ASKED, Param, Query};
@@ -49,7 +49,7 @@ pub async fn info(
 ) -> Result<Answer, ApiError> {
     let asked = Query::parse(query.as_deref(), INFO_QUERY).text("key");
     let Some(asked) = asked.or_else(|| by.caller.token().map(str::to_owned)) else {
-        return Err(Refusal::KeyInfoMissing.into());
+        return Err(KeyRefusal::KeyInfoMissing.into());
     };
     let token = token_of(&asked);
     let mut connection = app.store.read().await?;
@@ -58,13 +58,13 @@ pub async fn info(
         (key, None)
     } else {
         let found = keys::find_deleted(&mut connection, &token).await?;
-        let found = found.ok_or(Refusal::KeyInfoMissing)?;
+        let found = found.ok_or(KeyRefusal::KeyInfoMissing)?;
         (found.key.clone(), Some(found))
     };
     if !by.is_admin() && !may_see(&by.caller, &key) {
         let in_team = ownership::is_team_admin(&mut connection, &by.caller, &key).await?;
         if !in_team {
-            return Err(Refusal::NotYourKeyInfo(by.caller.role.as_str()).into());
+            return Err(KeyRefusal::NotYourKeyInfo(by.caller.role.as_str()).into());
         }
     }
     let status = match deleted {
@@ -92,9 +92,9 @@ pub async fn info_v2(
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
     let mut body = Body::parse(&bytes, KEYS_ASKED)?;
-    let asked = body.texts("keys").value().ok_or(Refusal::NoKeysAsked)?;
+    let asked = body.texts("keys").value().ok_or(KeyRefusal::NoKeysAsked)?;
     if asked.len() > MOST {
-        return Err(Refusal::TooManyKeys(MOST).into());
+        return Err(KeyRefusal::TooManyKeys(MOST).into());
     }
     let mut connection = app.store.read().await?;
     let (mut named, mut rows) = (Vec::new(), Vec::new());
@@ -107,7 +107,7 @@ pub async fn info_v2(
             && !may_see(&by.caller, &key)
             && !ownership::is_team_admin(&mut connection, &by.caller, &key).await?
         {
-            return Err(Refusal::NotYourKeyInfo(by.caller.role.as_str()).into());
+            return Err(KeyRefusal::NotYourKeyInfo(by.caller.role.as_str()).into());
         }
         named.push(asked);
         rows.push(key);

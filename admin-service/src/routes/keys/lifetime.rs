@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 use super::ownership;
 use crate::caller::Caller;
 use crate::domain::budget_window::duration_us;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::store::keys::KeyRow;
 use crate::store::teams;
 
@@ -65,7 +65,7 @@ pub(super) async fn hold(
         return Ok(());
     }
     let asked = asked.unwrap_or("-1").to_owned();
-    Err(Refusal::AboveBound {
+    Err(GrantRefusal::AboveBound {
         field: "duration",
         asked,
         bound,

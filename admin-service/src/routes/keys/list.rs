@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use super::{KEY, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal, RequestRefusal};
 use crate::openapi::schema::{self, Record, TEXT, TEXT_OR_NULL, WHOLE, either, one};
 use crate::policy::{Authorized, KeyList};
 use crate::request::{Param, Query};
@@ -101,17 +101,17 @@ pub async fn list(
         Some("expired") => Some(Status::Expired),
         Some("revoked") => Some(Status::Revoked),
         Some("deleted") => Some(Status::Deleted),
-        Some(_) => return Err(Refusal::BadKeyStatus.into()),
+        Some(_) => return Err(KeyRefusal::BadKeyStatus.into()),
     };
     what.expired = match expires.as_deref() {
         None => None,
         Some("expired") => Some(true),
         Some("active") => Some(false),
-        Some(other) => return Err(Refusal::BadExpiresFilter(other.to_owned()).into()),
+        Some(other) => return Err(KeyRefusal::BadExpiresFilter(other.to_owned()).into()),
     };
     what.sort = match sort.as_deref() {
         None => Sort::default(),
-        Some(column) => Sort::parse(column).ok_or(Refusal::BadSort(Sort::NAMES))?,
+        Some(column) => Sort::parse(column).ok_or(RequestRefusal::BadSort(Sort::NAMES))?,
     };
     scope(&app, &by, &mut what, with_teams, with_created).await?;
     let listed = keys::list(&app.store, &what).await?;
@@ -146,10 +146,10 @@ async fn scope(
     with_created: bool,
 ) -> Result<(), ApiError> {
     if !by.is_admin() {
-        let own = by.caller.user_id.clone().ok_or(Refusal::NoUserForList)?;
+        let own = by.caller.user_id.clone().ok_or(KeyRefusal::NoUserForList)?;
         let asked = what.user_id.replace(own.clone());
         if asked.is_some_and(|asked| asked != own) {
-            return Err(Refusal::NotYourKeys.into());
+            return Err(KeyRefusal::NotYourKeys.into());
         }
         what.substring = false;
     }

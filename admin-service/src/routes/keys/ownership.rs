@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 
 use super::change::Money;
 use crate::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, GrantRefusal, KeyRefusal};
 use crate::routes::teams::rights::administers_organization;
 use crate::settings::{SelfServeBudgets, Settings};
 use crate::store::keys::KeyRow;
@@ -90,7 +90,7 @@ pub(super) async fn may_organize(
     if fits && administers_organization(connection, caller, Some(organization)).await? {
         return Ok(());
     }
-    Err(Refusal::AdminOnlyField("organization_id").into())
+    Err(GrantRefusal::AdminOnlyField("organization_id").into())
 }
 
 /// The caller's membership of a team.
@@ -113,13 +113,13 @@ pub(super) async fn may_in_team(
     permission: Permission,
 ) -> Result<(), ApiError> {
     let Some(team) = teams::find(connection, team_id).await? else {
-        return Err(Refusal::TeamMissingForKey(team_id.to_owned()).into());
+        return Err(GrantRefusal::TeamMissingForKey(team_id.to_owned()).into());
     };
     if administers_organization(connection, caller, team.organization_id.as_deref()).await? {
         return Ok(());
     }
     let Some(member) = membership(connection, caller, Some(team_id)).await? else {
-        return Err(Refusal::NotInTeam {
+        return Err(GrantRefusal::NotInTeam {
             user: own(caller),
             team: team_id.to_owned(),
         }
@@ -140,7 +140,7 @@ pub(super) async fn may_in_team(
             .filter(|may| !ALWAYS.contains(&may.as_str())),
     );
     let Permission { route, name } = permission;
-    Err(Refusal::TeamPermission {
+    Err(GrantRefusal::TeamPermission {
         route,
         name,
         permitted,
@@ -159,11 +159,11 @@ pub(super) fn no_admin_fields(key: &KeyRow, before: Option<&KeyRow>) -> Result<(
     ];
     let routes_same = before.is_some_and(|before| before.allowed_routes == key.allowed_routes);
     if !routes_same && !preset.iter().any(|preset| key.allowed_routes == *preset) {
-        return Err(Refusal::AdminOnlyField("allowed_routes").into());
+        return Err(GrantRefusal::AdminOnlyField("allowed_routes").into());
     }
     let permissions_same = before.is_some_and(|before| before.permissions == key.permissions);
     if !permissions_same && !key.permissions.is_empty() {
-        return Err(Refusal::AdminOnlyField("permissions").into());
+        return Err(GrantRefusal::AdminOnlyField("permissions").into());
     }
     Ok(())
 }
@@ -180,7 +180,7 @@ pub(super) async fn may_block(
         return Ok(());
     }
     let (role, user) = (caller.role.as_str(), own(caller));
-    Err(Refusal::AdminsOnly {
+    Err(AccessRefusal::AdminsOnly {
         what: route.to_owned(),
         role,
         user,
@@ -218,7 +218,7 @@ pub(super) async fn may_update(
         may_in_team(connection, caller, team, UPDATE).await?;
     } else if !owns(caller, before) {
         let asked = before.user_id.clone().unwrap_or_else(|| "None".to_owned());
-        return Err(Refusal::KeyForOther {
+        return Err(GrantRefusal::KeyForOther {
             asked,
             own: own(caller),
         }
@@ -226,7 +226,7 @@ pub(super) async fn may_update(
     }
     let refused = |what: &str| {
         let (role, user) = (caller.role.as_str(), own(caller));
-        Refusal::AdminsOnly {
+        AccessRefusal::AdminsOnly {
             what: what.to_owned(),
             role,
             user,
@@ -259,7 +259,14 @@ pub(super) async fn may_delete(
     caller: &Caller,
     key: &KeyRow,
 ) -> Result<(), ApiError> {
-    may_end(connection, caller, key, DELETE, Refusal::NotYourKeyToDelete).await
+    may_end(
+        connection,
+        caller,
+        key,
+        DELETE,
+        KeyRefusal::NotYourKeyToDelete,
+    )
+    .await
 }
 
 /// Another value for a key, by the same people who may delete it.
@@ -268,7 +275,7 @@ pub(super) async fn may_regenerate(
     caller: &Caller,
     key: &KeyRow,
 ) -> Result<(), ApiError> {
-    let refused = Refusal::NotYourKeyToRegenerate;
+    let refused = KeyRefusal::NotYourKeyToRegenerate;
     may_end(connection, caller, key, REGENERATE, refused).await
 }
 
@@ -277,7 +284,7 @@ async fn may_end(
     caller: &Caller,
     key: &KeyRow,
     permission: Permission,
-    refused: Refusal,
+    refused: KeyRefusal,
 ) -> Result<(), ApiError> {
     if is_team_admin(connection, caller, key).await? {
         return Ok(());

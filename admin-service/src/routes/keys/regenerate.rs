@@ -14,7 +14,7 @@ use super::generate::{chosen_or_random, free_value};
 use super::{PUBLISH_WAIT, grant, ownership, shape, spent_by};
 use crate::app::App;
 use crate::domain::budget_window::duration_us;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::policy::{Authorized, KeyRegenerate};
 use crate::request::{Body, Param, Patch, Query, REGENERATE_KEY};
 use crate::routes::answer::Answer;
@@ -73,13 +73,13 @@ async fn replace(
         .as_ref()
         .is_some_and(|named| token_of(named) == app.master_hash().to_string());
     if body.take("new_master_key").is_present() || names_master {
-        return Err(Refusal::MasterKeyIsConfigured.into());
+        return Err(KeyRefusal::MasterKeyIsConfigured.into());
     }
-    let token = token_of(&named.ok_or(Refusal::NoKeyToRegenerate)?);
+    let token = token_of(&named.ok_or(KeyRefusal::NoKeyToRegenerate)?);
     let secret = chosen_or_random(app, body.text("new_key"))?;
     let grace_us = match body.text("grace_period") {
         Patch::Set(text) if !text.is_empty() => {
-            Some(duration_us(&text).ok_or(Refusal::BadGracePeriod(text))?)
+            Some(duration_us(&text).ok_or(KeyRefusal::BadGracePeriod(text))?)
         }
         Patch::Absent | Patch::Null | Patch::Set(_) => None,
     };
@@ -139,7 +139,7 @@ impl Change for Regenerate<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let found = keys::lock(tx, keys::Which::Token(&self.token)).await?;
-        let before = found.ok_or(Refusal::KeyMissing)?;
+        let before = found.ok_or(KeyRefusal::KeyMissing)?;
         if !self.by.is_admin() {
             ownership::may_regenerate(tx.connection(), &self.by.caller, &before).await?;
             grant::value_within_caller(tx, &self.by.caller, &before).await?;

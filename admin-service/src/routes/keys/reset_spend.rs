@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{PUBLISH_WAIT, grant, ownership};
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal, RequestRefusal};
 use crate::openapi::schema::{NUMBER, NUMBER_OR_NULL, Record, TEXT, TEXT_OR_NULL};
 use crate::policy::{Authorized, KeyResetSpend};
 use crate::request::{Body, Field, Problem, RESET_SPEND, Type};
@@ -74,9 +74,9 @@ pub(in crate::routes) fn amount(value: Value) -> Result<NanoUsd, ApiError> {
     }
     let number = FIELD.read(value).map_err(ApiError::Invalid)?.to_string();
     if number.starts_with('-') {
-        return Err(Refusal::ResetBelowZero.into());
+        return Err(KeyRefusal::ResetBelowZero.into());
     }
-    NanoUsd::parse(&number).map_err(|_| Refusal::BudgetTooLarge("reset_to").into())
+    NanoUsd::parse(&number).map_err(|_| RequestRefusal::BudgetTooLarge("reset_to").into())
 }
 
 struct ResetSpend<'a> {
@@ -93,7 +93,7 @@ impl Change for ResetSpend<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let found = keys::lock(tx, keys::Which::Token(&self.token)).await?;
-        let key = found.ok_or(Refusal::KeyMissing)?;
+        let key = found.ok_or(KeyRefusal::KeyMissing)?;
         if !self.by.is_admin() {
             ownership::may_reset_spend(tx.connection(), &self.by.caller, &key).await?;
         }
@@ -102,7 +102,7 @@ impl Change for ResetSpend<'_> {
             Reset::From(before) => before,
             Reset::Less(spent) => {
                 let (asked, spent) = (self.to.to_string(), spent.to_string());
-                return Err(Refusal::ResetAboveSpend { asked, spent }.into());
+                return Err(KeyRefusal::ResetAboveSpend { asked, spent }.into());
             }
         };
         // As in LiteLLM, further windows begin at nothing whatever `reset_to` is: a key that was set back is not stuck on its day's budget.

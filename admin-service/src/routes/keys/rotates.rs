@@ -1,7 +1,7 @@
 //! The fields of a key that say when its value is replaced.
 
 use crate::domain::budget_window::duration_us;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::request::{Body, Patch};
 use crate::store::keys::KeyRow;
 
@@ -11,7 +11,7 @@ pub(super) fn rotation(key: &mut KeyRow, body: &mut Body, now_us: u64) -> Result
     if let Patch::Set(text) = &interval
         && duration_us(text).is_none()
     {
-        return Err(Refusal::BadRotationInterval(text.clone()).into());
+        return Err(KeyRefusal::BadRotationInterval(text.clone()).into());
     }
     let before = (key.rotation.auto, key.rotation.interval.clone());
     auto.apply(&mut key.rotation.auto);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::ownership::{self, Permission};
 use super::update::{Bulk, MOST, change};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal, TeamRefusal};
 use crate::policy::{Authorized, KeyTeamBulkUpdate};
 use crate::request::{Body, Problem, TEAM_KEY_FIELDS, TEAM_KEYS_UPDATE};
 use crate::routes::answer::Answer;
@@ -59,7 +59,7 @@ pub async fn team_bulk_update(
     }
     let mut connection = app.store.read().await?;
     let found = teams::find(&mut connection, &team_id).await?;
-    let team = found.ok_or_else(|| Refusal::TeamUpdateMissing(team_id.clone()))?;
+    let team = found.ok_or_else(|| TeamRefusal::TeamUpdateMissing(team_id.clone()))?;
     let standing = rights::standing(&mut connection, &by, &team).await?;
     if !standing.administers() {
         ownership::may_in_team(&mut connection, &by.caller, &team_id, BULK_UPDATE).await?;
@@ -72,7 +72,7 @@ pub async fn team_bulk_update(
     };
     drop(connection);
     if asked.len() > MOST {
-        return Err(Refusal::TooManyKeys(MOST).into());
+        return Err(KeyRefusal::TooManyKeys(MOST).into());
     }
     let mut bulk = Bulk::of(ignored);
     for named in asked {

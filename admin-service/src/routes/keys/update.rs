@@ -8,7 +8,7 @@ use super::change::Asked;
 use super::fields::rotates_never;
 use super::{KEY, PUBLISH_WAIT, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal};
 use crate::openapi::schema::{NULL, Record, TEXT, WHOLE, list, one};
 use crate::policy::{Authorized, KeyBulkUpdate, KeyUpdate, Writes};
 use crate::request::{BULK_UPDATE_KEYS, Body, Problem, UPDATE_KEY};
@@ -59,16 +59,16 @@ pub async fn bulk_update(
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
     if !by.is_admin() {
-        return Err(Refusal::BulkUpdateIsForAdmins.into());
+        return Err(KeyRefusal::BulkUpdateIsForAdmins.into());
     }
     let body = Body::parse(&bytes, BULK_UPDATE_KEYS)?;
     let items = body.get("keys").and_then(Value::as_array);
     let items = items.cloned().unwrap_or_default();
     if items.is_empty() {
-        return Err(Refusal::NoKeysToUpdate.into());
+        return Err(KeyRefusal::NoKeysToUpdate.into());
     }
     if items.len() > MOST {
-        return Err(Refusal::TooManyKeys(MOST).into());
+        return Err(KeyRefusal::TooManyKeys(MOST).into());
     }
     let mut bulk = Bulk::of(body.ignored);
     for mut body in parsed(&items)? {
@@ -252,10 +252,10 @@ impl<R: Writes> Change for Update<'_, R> {
             }
             Named::Alias(alias) => keys::Which::Alias(alias),
         };
-        let before = keys::lock(tx, which).await?.ok_or(Refusal::KeyMissing)?;
+        let before = keys::lock(tx, which).await?.ok_or(KeyRefusal::KeyMissing)?;
         // Whoever names a team learns nothing of keys of others.
         if self.of_team.is_some() && self.of_team != before.team_id.as_deref() {
-            return Err(Refusal::KeyMissing.into());
+            return Err(KeyRefusal::KeyMissing.into());
         }
         let mut key = self.asked.applied(tx, self.app, self.by, &before).await?;
         keys::update(tx, self.by, "updated", &before, &mut key).await?;

@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use super::ownership;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::policy::Authorized;
 use crate::request::Body;
 
@@ -33,14 +33,14 @@ pub(super) fn check<R>(
         && !allowed.iter().any(|allowed| allowed == role)
     {
         let allowed = allowed.clone();
-        return Err(Refusal::PersonalKeysRestricted { allowed, role }.into());
+        return Err(GrantRefusal::PersonalKeysRestricted { allowed, role }.into());
     }
     required(sent, &settings.personal.required_params)
 }
 
 fn required(body: &Body, names: &[String]) -> Result<(), ApiError> {
     match names.iter().find(|name| !body.has(name)) {
-        Some(name) => Err(Refusal::RequiredParam(name.clone()).into()),
+        Some(name) => Err(GrantRefusal::RequiredParam(name.clone()).into()),
         None => Ok(()),
     }
 }
@@ -60,7 +60,7 @@ pub(super) async fn check_in_team(
     match member {
         Some(member) if !allowed.contains(&member.role) => {
             let (allowed, role) = (allowed.clone(), member.role);
-            Err(Refusal::TeamRoleMayNotMakeKeys { allowed, role }.into())
+            Err(GrantRefusal::TeamRoleMayNotMakeKeys { allowed, role }.into())
         }
         _ => Ok(()),
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, ModelRefusal};
 use crate::openapi::schema::{Of, Record, TEXT, TEXT_OR_NULL, TEXTS, list, one};
 use crate::policy::{
     AccessGroupDelete, AccessGroupInfo, AccessGroupNew, AccessGroupUpdate, Authorized, Writes,
@@ -93,7 +93,7 @@ pub async fn info(
 ) -> Result<Answer, ApiError> {
     let mut connection = app.store.read().await?;
     let found = access_groups::find(&mut connection, Which::Id(&id)).await?;
-    let group = found.ok_or(Refusal::AssignedGroupMissing(id))?;
+    let group = found.ok_or(ModelRefusal::AssignedGroupMissing(id))?;
     let mut shown = shown(&mut connection, &[group]).await?;
     Ok(Answer::new(shown.pop().unwrap_or_default()))
 }
@@ -194,7 +194,7 @@ impl<R: Writes> Change for Put<'_, R> {
         let before = match self.id {
             Some(id) => {
                 let found = access_groups::lock(tx, Which::Id(id)).await?;
-                Some(found.ok_or_else(|| Refusal::AssignedGroupMissing(id.to_owned()))?)
+                Some(found.ok_or_else(|| ModelRefusal::AssignedGroupMissing(id.to_owned()))?)
             }
             None => None,
         };
@@ -207,11 +207,11 @@ impl<R: Writes> Change for Put<'_, R> {
             group.name = name;
         }
         if group.name.trim().is_empty() {
-            return Err(Refusal::GroupWithoutName.into());
+            return Err(ModelRefusal::GroupWithoutName.into());
         }
         let named = access_groups::find(tx.connection(), Which::Name(&group.name)).await?;
         if named.is_some_and(|named| named.access_group_id != group.access_group_id) {
-            return Err(Refusal::AssignedGroupExists(group.name).into());
+            return Err(ModelRefusal::AssignedGroupExists(group.name).into());
         }
         body.text("description").apply(&mut group.description);
         body.texts("access_model_names")
@@ -268,7 +268,7 @@ impl<R: Writes> Wanted<'_, R> {
         if unknown.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::UnknownTeams(unknown).into())
+            Err(ModelRefusal::UnknownTeams(unknown).into())
         }
     }
 
@@ -331,7 +331,7 @@ impl Change for Remove<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         let found = access_groups::lock(tx, Which::Id(&self.id)).await?;
-        let group = found.ok_or_else(|| Refusal::AssignedGroupMissing(self.id.clone()))?;
+        let group = found.ok_or_else(|| ModelRefusal::AssignedGroupMissing(self.id.clone()))?;
         take_from_all(tx, self.by, &self.id).await?;
         Ok(access_groups::delete(tx, self.by, &group).await?)
     }

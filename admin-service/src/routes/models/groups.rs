@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::assigned_groups::take_from_all;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, ModelRefusal};
 use crate::openapi::schema::{Of, Record, TEXT, TEXT_OR_NULL, TEXTS, WHOLE, list, one};
 use crate::policy::{
     AccessGroupDelete, AccessGroupInfo, AccessGroupNew, AccessGroupUpdate, Authorized,
@@ -61,7 +61,7 @@ pub async fn new_group(
         ..GroupRow::default()
     };
     if group.name.trim().is_empty() {
-        return Err(Refusal::GroupWithoutName.into());
+        return Err(ModelRefusal::GroupWithoutName.into());
     }
     known_models(&app, &group.models).await?;
     let done = app.store.write(&New { by: &by, group }).await?;
@@ -124,7 +124,7 @@ pub async fn group(
         .filter(|group| group["access_group"] == name);
     match found.next() {
         Some(group) => Ok(Answer::new(group)),
-        None => Err(Refusal::GroupMissing(name).into()),
+        None => Err(ModelRefusal::GroupMissing(name).into()),
     }
 }
 
@@ -175,7 +175,7 @@ async fn known_models(app: &App, models: &[String]) -> Result<(), ApiError> {
         .iter()
         .filter(|name| !name.contains('*') && catalogue.find(name).is_none());
     match unknown.next() {
-        Some(name) => Err(Refusal::GroupOfUnknownModel(name.clone()).into()),
+        Some(name) => Err(ModelRefusal::GroupOfUnknownModel(name.clone()).into()),
         None => Ok(()),
     }
 }
@@ -193,7 +193,7 @@ impl Change for New<'_> {
         let mut group = self.group.clone();
         let which = Which::Name(&self.group.name);
         if access_groups::lock(tx, which).await?.is_some() {
-            return Err(Refusal::GroupExists(group.name).into());
+            return Err(ModelRefusal::GroupExists(group.name).into());
         }
         access_groups::put(tx, self.by, None, &mut group).await?;
         Ok(group)
@@ -212,7 +212,7 @@ impl Change for Update<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<GroupRow, ApiError> {
         let found = access_groups::lock(tx, Which::Name(self.name)).await?;
-        let before = found.ok_or_else(|| Refusal::GroupMissing(self.name.to_owned()))?;
+        let before = found.ok_or_else(|| ModelRefusal::GroupMissing(self.name.to_owned()))?;
         let mut group = before.clone();
         let mut body = self.body.clone();
         body.texts("model_names")
@@ -234,7 +234,7 @@ impl Change for Delete<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<GroupRow, ApiError> {
         let found = access_groups::lock(tx, Which::Name(self.name)).await?;
-        let group = found.ok_or_else(|| Refusal::GroupMissing(self.name.to_owned()))?;
+        let group = found.ok_or_else(|| ModelRefusal::GroupMissing(self.name.to_owned()))?;
         take_from_all(tx, self.by, &group.access_group_id).await?;
         access_groups::delete(tx, self.by, &group).await?;
         Ok(group)

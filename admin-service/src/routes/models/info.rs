@@ -10,7 +10,7 @@ use super::access::Lists;
 use super::{fields, info_of};
 use crate::app::App;
 use crate::catalogue::Catalogue;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, ModelRefusal};
 use crate::openapi::schema::{OBJECT, Of, Record, TEXT, WHOLE, list, one};
 use crate::policy::{Authorized, ModelInfo};
 use crate::request::{Param, Query};
@@ -80,7 +80,7 @@ pub async fn info(
     if let Some(id) = id {
         all.retain(|deployment| deployment.id == id);
         if all.is_empty() {
-            return Err(Refusal::ModelMissing(id).into());
+            return Err(ModelRefusal::ModelMissing(id).into());
         }
     }
     let data: Vec<Value> = all.iter().map(Deployment::json).collect();

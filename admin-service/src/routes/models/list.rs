@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::access::Lists;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, ModelRefusal};
 use crate::openapi::schema::{
     Of, Record, TEXT, TEXT_OR_NULL, WHOLE, WHOLE_OR_NULL, list as listing, one as record,
 };
@@ -104,7 +104,7 @@ pub async fn one(
         .filter(|record| lists.allow(&catalogue.settings, &model_id, Some(record)));
     match record {
         Some(record) => Ok(Answer::new(shown(&model_id, Some(record)))),
-        None => Err(Refusal::ModelNotListed(model_id).into()),
+        None => Err(ModelRefusal::ModelNotListed(model_id).into()),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{fields, row};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, ModelRefusal};
 use crate::openapi::schema::{FLAG, OBJECT, Record, TEXT};
 use crate::policy::{Authorized, ModelDelete, ModelNew, ModelUpdate, Writes};
 use crate::request::{Body, MODEL_ID, NEW_MODEL, Patch, UPDATE_MODEL};
@@ -125,8 +125,8 @@ pub async fn update(
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
     let said = Said::read(Body::parse(&bytes, UPDATE_MODEL)?);
-    let id = said.id().ok_or(Refusal::ModelIdMissing)?;
-    change(&app, &by, &id, said, Refusal::ModelMissing).await
+    let id = said.id().ok_or(ModelRefusal::ModelIdMissing)?;
+    change(&app, &by, &id, said, ModelRefusal::ModelMissing).await
 }
 
 /// The same for the model that the path names.
@@ -137,7 +137,7 @@ pub async fn patch(
     bytes: Bytes,
 ) -> Result<Answer, ApiError> {
     let said = Said::read(Body::parse(&bytes, UPDATE_MODEL)?);
-    change(&app, &by, &model_id, said, Refusal::ModelNotFound).await
+    change(&app, &by, &model_id, said, ModelRefusal::ModelNotFound).await
 }
 
 async fn change(
@@ -145,7 +145,7 @@ async fn change(
     by: &Authorized<ModelUpdate>,
     model_id: &str,
     said: Said,
-    missing: fn(String) -> Refusal,
+    missing: fn(String) -> ModelRefusal,
 ) -> Result<Answer, ApiError> {
     let update = Update {
         app,
@@ -187,7 +187,7 @@ fn check(app: &App, model: &ModelRow) -> Result<(), ApiError> {
     let entry: Value = model.entry();
     match app.catalogue_of_file().check(&entry) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::BadModel(error.to_string()).into()),
+        Err(error) => Err(ModelRefusal::BadModel(error.to_string()).into()),
     }
 }
 
@@ -201,7 +201,7 @@ async fn list_in_team<R: Writes>(
         return Ok(());
     };
     let found = teams::lock(tx, id).await?;
-    let before = found.ok_or_else(|| Refusal::UnknownTeams(vec![id.to_owned()]))?;
+    let before = found.ok_or_else(|| ModelRefusal::UnknownTeams(vec![id.to_owned()]))?;
     if before.models.is_empty() || before.models.contains(&model.model_name) {
         return Ok(());
     }
@@ -223,7 +223,7 @@ impl Change for New<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<ModelRow, ApiError> {
         let mut model = self.model.clone();
         if models::lock(tx, &model.model_id).await?.is_some() {
-            return Err(Refusal::ModelExists(model.model_id).into());
+            return Err(ModelRefusal::ModelExists(model.model_id).into());
         }
         models::put(tx, self.by, None, &mut model).await?;
         list_in_team(tx, self.by, &model).await?;
@@ -236,7 +236,7 @@ struct Update<'a> {
     by: &'a Authorized<ModelUpdate>,
     model_id: &'a str,
     said: &'a Said,
-    missing: fn(String) -> Refusal,
+    missing: fn(String) -> ModelRefusal,
 }
 
 impl Change for Update<'_> {
@@ -266,7 +266,7 @@ impl Change for Delete<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         let found = models::lock(tx, self.id).await?;
-        let model = found.ok_or_else(|| Refusal::ModelMissing(self.id.to_owned()))?;
+        let model = found.ok_or_else(|| ModelRefusal::ModelMissing(self.id.to_owned()))?;
         Ok(models::delete(tx, self.by, &model).await?)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Sight, shown_whole};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, OrganizationRefusal};
 use crate::policy::{Authorized, OrganizationDelete};
 use crate::request::{Body, ORGANIZATION_IDS};
 use crate::routes::answer::Answer;
@@ -30,7 +30,8 @@ pub async fn delete(
         let mut connection = app.store.read().await?;
         for id in &ids {
             let found = organizations::find(&mut connection, id).await?;
-            let row = found.ok_or_else(|| Refusal::OrganizationDeleteMissing(id.clone()))?;
+            let row =
+                found.ok_or_else(|| OrganizationRefusal::OrganizationDeleteMissing(id.clone()))?;
             shown.push(shown_whole(&mut connection, &app, &row, &Sight::Whole).await?);
         }
     }
@@ -54,7 +55,8 @@ impl Change for Delete<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         for id in &self.ids {
             let found = organizations::lock(tx, id).await?;
-            let row = found.ok_or_else(|| Refusal::OrganizationDeleteMissing(id.clone()))?;
+            let row =
+                found.ok_or_else(|| OrganizationRefusal::OrganizationDeleteMissing(id.clone()))?;
             for team in team_rows::of_organization(tx.connection(), id).await? {
                 if let Some(team) = team_rows::lock(tx, &team.team_id).await? {
                     teams::delete_whole(tx, self.by, &team).await?;

@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 
 use super::{Sight, shown_whole};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, OrganizationRefusal};
 use crate::policy::{Authorized, OrganizationInfo, OrganizationList};
 use crate::request::{Body, ORGANIZATIONS, Param, Query};
 use crate::routes::answer::Answer;
@@ -35,7 +35,7 @@ async fn sight<R>(
         Some(member) => Ok(Sight::OfMember(member.user_id)),
         None => {
             let (user, organization) = (by.caller.user().to_owned(), id.clone());
-            Err(Refusal::NotYourOrganization { user, organization }.into())
+            Err(OrganizationRefusal::NotYourOrganization { user, organization }.into())
         }
     }
 }
@@ -51,7 +51,7 @@ pub async fn info(
     query.finish()?;
     let mut connection = app.store.read().await?;
     let found = organizations::find(&mut connection, &id).await?;
-    let row = found.ok_or(Refusal::OrganizationMissing(id))?;
+    let row = found.ok_or(OrganizationRefusal::OrganizationMissing(id))?;
     let sight = sight(&mut connection, &by, &row).await?;
     let body = shown_whole(&mut connection, &app, &row, &sight).await?;
     Ok(Answer::new(body))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{MEMBERSHIP, memberships};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, OrganizationRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, either, list, one};
 use crate::policy::{Authorized, OrganizationMemberAdd, Writes};
 use crate::request::{Body, ORG_MEMBER, ORG_MEMBER_ADD, Patch, Problem};
@@ -122,7 +122,7 @@ impl Change for Add<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let id = &self.organization_id;
         if organizations::lock(tx, id).await?.is_none() {
-            return Err(Refusal::OrganizationMissing(id.clone()).into());
+            return Err(OrganizationRefusal::OrganizationMissing(id.clone()).into());
         }
         must_administer(tx, self.by, id).await?;
         let mut added = Vec::with_capacity(self.named.len());
@@ -131,7 +131,9 @@ impl Change for Add<'_> {
             let there = organization_members::find(tx.connection(), id, &user.user_id).await?;
             if there.is_some() {
                 let (user, organization) = (user.user_id, id.clone());
-                return Err(Refusal::OrganizationMemberExists { user, organization }.into());
+                return Err(
+                    OrganizationRefusal::OrganizationMemberExists { user, organization }.into(),
+                );
             }
             let mut member = OrgMemberRow::new(id, &user.user_id, &named.role);
             budget_of(tx, self.app, self.by, &mut member, self.max_budget).await?;
@@ -152,7 +154,7 @@ impl Add<'_> {
         // Locked, so that nobody becomes a member while they are being deleted.
         if let Some(user) = user_rows::lock(tx, which).await? {
             if !self.by.is_admin() && !self.knows(tx, &user).await? {
-                return Err(Refusal::NotYourUserToTake(user.user_id).into());
+                return Err(OrganizationRefusal::NotYourUserToTake(user.user_id).into());
             }
             return Ok(user);
         }

@@ -7,7 +7,7 @@ use contract::money::NanoUsd;
 use super::member_add::{budget_of, must_administer};
 use super::memberships;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, OrganizationRefusal};
 use crate::policy::{Authorized, OrganizationMemberDelete, OrganizationMemberUpdate};
 use crate::request::{Body, ORG_MEMBER_DELETE, ORG_MEMBER_UPDATE};
 use crate::routes::answer::Answer;
@@ -75,7 +75,7 @@ async fn member(tx: &mut Tx, organization_id: &str, who: &Who) -> Result<OrgMemb
     };
     let named = user_id.or_else(|| who.user_email.clone());
     found.ok_or_else(|| {
-        Refusal::NotInOrganization {
+        OrganizationRefusal::NotInOrganization {
             user: named.unwrap_or_default(),
             organization: organization_id.to_owned(),
         }
@@ -85,7 +85,7 @@ async fn member(tx: &mut Tx, organization_id: &str, who: &Who) -> Result<OrgMemb
 
 async fn locked<R>(tx: &mut Tx, by: &Authorized<R>, organization_id: &str) -> Result<(), ApiError> {
     if organizations::lock(tx, organization_id).await?.is_none() {
-        return Err(Refusal::OrganizationMissing(organization_id.to_owned()).into());
+        return Err(OrganizationRefusal::OrganizationMissing(organization_id.to_owned()).into());
     }
     must_administer(tx, by, organization_id).await
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{fields, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal, OrganizationRefusal};
 use crate::policy::{Authorized, OrganizationNew};
 use crate::request::{Body, NEW_ORGANIZATION};
 use crate::routes::answer::Answer;
@@ -57,12 +57,12 @@ impl Change for New<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<OrganizationRow, ApiError> {
         let id = &self.organization_id;
         if organizations::find(tx.connection(), id).await?.is_some() {
-            return Err(Refusal::OrganizationExists(id.clone()).into());
+            return Err(OrganizationRefusal::OrganizationExists(id.clone()).into());
         }
         let named = match &self.budget_id {
             Some(id) => {
                 let found = budgets::lock(tx, id).await?;
-                Some(found.ok_or_else(|| Refusal::BudgetMissing(id.clone()))?)
+                Some(found.ok_or_else(|| BudgetRefusal::BudgetMissing(id.clone()))?)
             }
             None => None,
         };
@@ -75,7 +75,7 @@ impl Change for New<'_> {
         let mut row = OrganizationRow::new(id);
         let now_us = tx.now_us();
         if given && fields::limits(&self.body) {
-            return Err(Refusal::BudgetAndLimits.into());
+            return Err(OrganizationRefusal::BudgetAndLimits.into());
         }
         fields::apply(&mut row, &mut budget, self.body.clone(), now_us)?;
         if !given {

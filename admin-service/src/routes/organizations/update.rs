@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 
 use super::{Sight, fields, shown_whole};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal, OrganizationRefusal};
 use crate::policy::{Authorized, OrganizationUpdate};
 use crate::request::{Body, PATCH_ORGANIZATION, UPDATE_ORGANIZATION};
 use crate::routes::answer::Answer;
@@ -76,13 +76,14 @@ impl Change for Update<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<OrganizationRow, ApiError> {
         let id = &self.organization_id;
         let found = organizations::lock(tx, id).await?;
-        let before = found.ok_or_else(|| Refusal::OrganizationMissing(id.clone()))?;
+        let before = found.ok_or_else(|| OrganizationRefusal::OrganizationMissing(id.clone()))?;
         let mut row = before.clone();
         if let Some(named) = &self.budget_id {
             row.budget_id.clone_from(named);
         }
         let found = budgets::lock(tx, &row.budget_id).await?;
-        let mut budget = found.ok_or_else(|| Refusal::BudgetMissing(row.budget_id.clone()))?;
+        let mut budget =
+            found.ok_or_else(|| BudgetRefusal::BudgetMissing(row.budget_id.clone()))?;
         let now_us = tx.now_us();
         fields::apply(&mut row, &mut budget, self.body.clone(), now_us)?;
         row.refresh_at = budget

@@ -6,7 +6,7 @@ use axum::response::AppendHeaders;
 use super::Visitor;
 use crate::app::App;
 use crate::caller::Role;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, SignInRefusal};
 use crate::policy::{Authorized, SigningIn};
 use crate::settings::UiAccess;
 use crate::sign_in::environment;
@@ -64,13 +64,13 @@ pub(super) async fn with_password(
     visitor.check_page(app)?;
     let settings = &app.config.sign_in;
     if settings.only_sso() {
-        return Err(Refusal::OnlySso.into());
+        return Err(SignInRefusal::OnlySso.into());
     }
     let rules = &settings.throttle;
     let attempt = Attempt::begin(&app.store, rules, visitor.source, Some(username)).await?;
     let Some(who) = who(app, username, password).await? else {
         attempt.failed(&app.store).await?;
-        return Err(Refusal::BadCredentials.into());
+        return Err(SignInRefusal::BadCredentials.into());
     };
     attempt.succeeded(&app.store).await?;
     let (user, method, rehash) = match who {
@@ -167,14 +167,14 @@ impl Begin {
         user: &UserRow,
     ) -> Result<(), ApiError> {
         if user.blocked == Some(true) {
-            return Err(Refusal::UserBlocked(user.user_id.clone()).into());
+            return Err(AccessRefusal::UserBlocked(user.user_id.clone()).into());
         }
         let role = match self.method {
             Method::Environment => Role::ProxyAdmin,
             Method::Password => Role::parse(user.user_role.as_deref()),
         };
         if self.admins_only && !matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
-            return Err(Refusal::PagesForAdmins(role.as_str().to_owned()).into());
+            return Err(SignInRefusal::PagesForAdmins(role.as_str().to_owned()).into());
         }
         let new = NewSession {
             id_hash: &self.id_hash,
@@ -209,7 +209,7 @@ impl Change for SignIn<'_> {
                 user
             }
             // Deleted since its password was read.
-            None => return Err(Refusal::BadCredentials.into()),
+            None => return Err(SignInRefusal::BadCredentials.into()),
         };
         if let Some(Rehash { former, hash }) = &self.rehash {
             passwords::rehash(tx, &user.user_id, former, hash).await?;

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SignInRefusal};
 use crate::openapi::schema::{ANY, FLAG, NULL, Record, TEXT, TEXT_OR_NULL, WHOLE, list};
 use crate::policy::{Authorized, SsoReadiness, UiSettings};
 use crate::routes::answer::Answer;
@@ -110,7 +110,7 @@ pub async fn readiness(
         capital(sso.provider),
         sso.missing.join(", ")
     );
-    Err(Refusal::SsoIncomplete(message).into())
+    Err(SignInRefusal::SsoIncomplete(message).into())
 }
 
 fn none_if_empty(text: &str) -> Value {

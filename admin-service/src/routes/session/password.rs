@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Visitor;
 use crate::app::App;
 use crate::caller::CallerKey;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, SignInRefusal};
 use crate::openapi::schema::{Record, TEXT};
 use crate::policy::{Authorized, PasswordChange};
 use crate::request::{Body, PASSWORD_CHANGE};
@@ -37,7 +37,7 @@ pub async fn change(
         },
     ) = (&by.caller.user_id, &by.caller.key)
     else {
-        return Err(Refusal::NotAPasswordSession.into());
+        return Err(SignInRefusal::NotAPasswordSession.into());
     };
     let mut body = Body::parse(&bytes, PASSWORD_CHANGE)?;
     let mut secret = |name| Secret::new(body.text(name).value().unwrap_or_default());
@@ -46,14 +46,14 @@ pub async fn change(
         let mut connection = app.store.read().await?;
         let user = users::find(&mut connection, users::Which::Id(user_id)).await?;
         let former = passwords::find(&mut connection, user_id).await?;
-        (user.ok_or(Refusal::SessionOver)?, former)
+        (user.ok_or(AccessRefusal::SessionOver)?, former)
     };
     // A session that was stolen must not become a way to guess the password.
     let rules = &app.config.sign_in.throttle;
     let attempt = Attempt::begin(&app.store, rules, visitor.source, Some(user_id)).await?;
     if app.passwords.verify(former.clone(), current).await? == Verified::No {
         attempt.failed(&app.store).await?;
-        return Err(Refusal::WrongPassword.into());
+        return Err(SignInRefusal::WrongPassword.into());
     }
     attempt.succeeded(&app.store).await?;
     check(&app, &user, &new)?;
@@ -77,7 +77,7 @@ pub(in crate::routes) fn check(
     app: &App,
     user: &UserRow,
     password: &Secret,
-) -> Result<(), Refusal> {
+) -> Result<(), SignInRefusal> {
     let known = [&user.user_email, &user.user_alias];
     let mut known = known
         .into_iter()
@@ -88,7 +88,7 @@ pub(in crate::routes) fn check(
     let policy = &app.config.sign_in.passwords;
     policy
         .check(password.expose(), &known)
-        .map_err(Refusal::WeakPassword)
+        .map_err(SignInRefusal::WeakPassword)
 }
 
 struct Set<'a> {
@@ -105,10 +105,12 @@ impl Change for Set<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         let id = users::Which::Id(self.user_id);
-        users::lock(tx, id).await?.ok_or(Refusal::SessionOver)?;
+        users::lock(tx, id)
+            .await?
+            .ok_or(AccessRefusal::SessionOver)?;
         // Somebody else may have changed it since the current one was verified.
         if passwords::find(tx.connection(), self.user_id).await? != self.former {
-            return Err(Refusal::WrongPassword.into());
+            return Err(SignInRefusal::WrongPassword.into());
         }
         passwords::put(tx, self.by, self.user_id, &self.hash).await?;
         Ok(sessions::end_of_user(tx, self.by, self.user_id, Some(self.id_hash)).await?)

@@ -6,7 +6,7 @@ use contract::usage::Usage;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{NUMBER, Record};
 use crate::policy::{Authorized, SpendCalculate};
 use crate::request::{Body, CALCULATE};
@@ -32,7 +32,7 @@ pub async fn calculate(
             let named = response.get("model").and_then(Value::as_str);
             let model = model.or_else(|| named.map(str::to_owned));
             let usage = response.get("usage").map(used).unwrap_or_default();
-            (model.ok_or(Refusal::NothingToPrice)?, usage)
+            (model.ok_or(SpendRefusal::NothingToPrice)?, usage)
         }
         (Some(model), Some(messages), None) => {
             let usage = Usage {
@@ -41,14 +41,14 @@ pub async fn calculate(
             };
             (model, usage)
         }
-        (Some(_), None, None) => return Err(Refusal::MessagesMissing.into()),
-        (None, _, None) => return Err(Refusal::NothingToPrice.into()),
+        (Some(_), None, None) => return Err(SpendRefusal::MessagesMissing.into()),
+        (None, _, None) => return Err(SpendRefusal::NothingToPrice.into()),
     };
     let (catalogue, _) = app.catalogue(&mut *app.store.read().await?).await?;
     let price = catalogue.models.iter().find(|known| known.name == model);
     let price = price.and_then(|known| known.price.as_ref());
     let cost = price.and_then(|price| price.cost(&usage, None));
-    let cost = cost.ok_or(Refusal::PriceUnknown(model))?;
+    let cost = cost.ok_or(SpendRefusal::PriceUnknown(model))?;
     Ok(Answer::new(json!({ "cost": dollars(cost) })).ignoring(&ignored))
 }
 

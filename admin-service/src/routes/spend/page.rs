@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::narrow;
 use super::row::{self, OF_SESSION, PAGED, Shape};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal, SpendRefusal};
 use crate::openapi::schema::{FLAG, Of, Record, WHOLE, list, one};
 use crate::policy::{Authorized, SpendLogs};
 use crate::request::{Param, Problem, Query, Step};
@@ -96,7 +96,7 @@ pub async fn request(
         ..Filter::default()
     };
     let found = log_rows(&app.store, &filter, 1).await?;
-    let missing = Refusal::SpendLogMissing(request_id);
+    let missing = SpendRefusal::SpendLogMissing(request_id);
     let Some(log) = found.first() else {
         return Err(missing.into());
     };
@@ -135,7 +135,7 @@ async fn page(
     let mut filter = filter(&query)?;
     let sort = match given(&query, "sort_by") {
         None => Sort::default(),
-        Some(column) => Sort::parse(&column).ok_or(Refusal::BadSort(Sort::NAMES))?,
+        Some(column) => Sort::parse(&column).ok_or(RequestRefusal::BadSort(Sort::NAMES))?,
     };
     let ascending = given(&query, "sort_order").as_deref() == Some("asc");
     query.finish()?;
@@ -174,7 +174,7 @@ fn filter(query: &Query) -> Result<Filter, ApiError> {
     let request_id = given("request_id");
     let (from, to) = (given("start_date"), given("end_date"));
     if request_id.is_none() && (from.is_none() || to.is_none()) {
-        return Err(Refusal::ReportDatesMissing.into());
+        return Err(SpendRefusal::ReportDatesMissing.into());
     }
     // No answer comes from a cache of the gateway, no request has a session, a deployment's id or a message of its error in the log.
     let never = ["session_id", "model_id", "error_message"];

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, SpendRefusal};
 use crate::openapi::schema::{NUMBER, Of, Record, TEXT, WHOLE, list, one};
 use crate::policy::{Authorized, OrganizationSpendReport, SpendReports, TeamSpendReport};
 use crate::request::{Param, Query};
@@ -53,7 +53,7 @@ macro_rules! reports {
             RawQuery(query): RawQuery,
         ) -> Result<Answer, ApiError> {
             let query = Query::parse(query.as_deref(), $query);
-            let days = days(&query)?.ok_or(Refusal::ReportDatesMissing)?;
+            let days = days(&query)?.ok_or(SpendRefusal::ReportDatesMissing)?;
             let asked = query.text($param).filter(|id| !id.is_empty());
             query.finish()?;
             let reach = scope::reach(&app, &by, Dimension::$dimension, asked.map(|id| vec![id])).await?;
@@ -83,7 +83,7 @@ pub async fn key_report(
     RawQuery(query): RawQuery,
 ) -> Result<Answer, ApiError> {
     let query = Query::parse(query.as_deref(), KEY_REPORT_QUERY);
-    let days = days(&query)?.ok_or(Refusal::ReportDatesMissing)?;
+    let days = days(&query)?.ok_or(SpendRefusal::ReportDatesMissing)?;
     let asked = query.text("api_key").filter(|key| !key.is_empty());
     query.finish()?;
     let mut which = Which::all(Dimension::User, days);

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::json;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::openapi::schema::{Record, TEXT};
 use crate::policy::{Authorized, TagDelete};
 use crate::request::{Body, TAG_NAME};
@@ -48,7 +48,7 @@ impl Change for Delete<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         let found = tags::lock(tx, self.name).await?;
-        let tag = found.ok_or_else(|| Refusal::TagMissing(self.name.to_owned()))?;
+        let tag = found.ok_or_else(|| BudgetRefusal::TagMissing(self.name.to_owned()))?;
         tags::delete(tx, self.by, &tag).await?;
         Ok(publish_catalogue(tx).await?)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::shown;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::policy::{Authorized, TagInfo, TagList};
 use crate::request::{Body, Param, Query, TAG_NAMES};
 use crate::routes::answer::Answer;
@@ -35,7 +35,7 @@ pub async fn info(
         .iter()
         .filter(|name| !found.iter().any(|tag| tag.name == **name));
     if let Some(name) = missing.next() {
-        return Err(Refusal::TagMissing(name.clone()).into());
+        return Err(BudgetRefusal::TagMissing(name.clone()).into());
     }
     let shown = shown(&mut connection, &app, &found, true).await?;
     let names = found.into_iter().map(|tag| tag.name);

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{TAG as SHOWN, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, BudgetRefusal};
 use crate::openapi::schema::{Record, TEXT, one};
 use crate::policy::{Authorized, TagNew, TagUpdate, Writes};
 use crate::request::{Body, Patch, TAG};
@@ -97,12 +97,12 @@ impl<R: Writes> Change for Write<'_, R> {
         let found = tags::lock(tx, &self.name).await?;
         let made = found.as_ref().is_some_and(|tag| tag.made);
         if self.new && made {
-            return Err(Refusal::TagExists(self.name.clone()).into());
+            return Err(BudgetRefusal::TagExists(self.name.clone()).into());
         }
         let mut tag = match &found {
             Some(tag) => tag.clone(),
             None if self.new => TagRow::new(&self.name),
-            None => return Err(Refusal::TagMissing(self.name.clone()).into()),
+            None => return Err(BudgetRefusal::TagMissing(self.name.clone()).into()),
         };
         if !made {
             // Made now, whenever it was first seen.
@@ -118,7 +118,7 @@ impl<R: Writes> Change for Write<'_, R> {
             Patch::Set(id) => {
                 budgets::lock(tx, &id)
                     .await?
-                    .ok_or_else(|| Refusal::BudgetMissing(id.clone()))?;
+                    .ok_or_else(|| BudgetRefusal::BudgetMissing(id.clone()))?;
                 tag.budget_id = Some(id);
             }
         }

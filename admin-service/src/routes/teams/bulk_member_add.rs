@@ -11,7 +11,7 @@ use super::membership::{Joining, join};
 use super::rights::{self, Standing};
 use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{FLAG, Record, TEXT, TEXT_OR_NULL, WHOLE, either, list, one};
 use crate::policy::{Authorized, TeamBulkMemberAdd};
 use crate::request::{BULK_MEMBER_ADD, Body, Problem};
@@ -67,7 +67,7 @@ pub async fn bulk_member_add(
         None => Vec::new(),
     };
     if named.len() > MOST {
-        return Err(Refusal::TooManyMembers(MOST).into());
+        return Err(TeamRefusal::TooManyMembers(MOST).into());
     }
     if named.is_empty() && !everybody {
         let msg = "Value error, Either members or all_users must be provided";
@@ -177,7 +177,8 @@ impl Change for Add<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let found = teams::lock(tx, self.team_id).await?;
-        let before = found.ok_or_else(|| Refusal::MemberTeamMissing(self.team_id.to_owned()))?;
+        let before =
+            found.ok_or_else(|| TeamRefusal::MemberTeamMissing(self.team_id.to_owned()))?;
         let standing = rights::must_administer(tx.connection(), self.by, &before).await?;
         let mut team = before.clone();
         let mut outcomes = Vec::with_capacity(self.named.len());
@@ -214,7 +215,7 @@ impl Add<'_> {
         let user = the_user(tx, (self.app, self.by), team, standing, named).await?;
         let there = members::find(tx.connection(), &team.team_id, &user.user_id).await?;
         if there.is_some() {
-            return Err(Refusal::AlreadyMember(user.user_id).into());
+            return Err(TeamRefusal::AlreadyMember(user.user_id).into());
         }
         let member = join(tx, self.app, self.by, team, &user, &joining).await?;
         Ok((user, member))

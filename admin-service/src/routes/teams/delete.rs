@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::rights;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXTS};
 use crate::policy::{Authorized, TeamDelete, Writes};
 use crate::request::{Body, TEAM_IDS};
@@ -55,7 +55,7 @@ impl Change for Delete<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<(), ApiError> {
         for team_id in self.team_ids {
             let found = teams::lock(tx, team_id).await?;
-            let team = found.ok_or_else(|| Refusal::TeamDeleteMissing(team_id.clone()))?;
+            let team = found.ok_or_else(|| TeamRefusal::TeamDeleteMissing(team_id.clone()))?;
             rights::must_administer(tx.connection(), self.by, &team).await?;
             delete_whole(tx, self.by, &team).await?;
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::rights::{self, Standing};
 use super::shown;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::policy::{Authorized, Writes};
 use crate::routes::answer::Answer;
 use crate::routes::keys::PUBLISH_WAIT;
@@ -103,7 +103,7 @@ impl<R: Writes> Change for EditTeam<'_, R> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<TeamRow, ApiError> {
         let found = teams::lock(tx, &self.team_id).await?;
-        let before = found.ok_or_else(|| Refusal::TeamUpdateMissing(self.team_id.clone()))?;
+        let before = found.ok_or_else(|| TeamRefusal::TeamUpdateMissing(self.team_id.clone()))?;
         let standing = rights::must_administer(tx.connection(), self.by, &before).await?;
         if let (Standing::Team, Some(field)) = (standing, self.edit.field()) {
             super::update::editable([field], &self.app.settings().team_admin_editable_fields())?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::domain::budget_window::{WindowRules, duration_us};
 use crate::domain::further_limits::{FurtherLimits, MEMBER_MODEL_BUDGETS};
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal};
 use crate::request::{Body, Patch};
 use crate::routes::keys::{self, lifetime};
 use crate::store::row::Object;
@@ -67,7 +67,7 @@ pub(in crate::routes) fn apply(
     if let Some(Value::String(text)) = body.get(lifetime::FIELD)
         && duration_us(text).is_none()
     {
-        return Err(Refusal::BadDuration.into());
+        return Err(RequestRefusal::BadDuration.into());
     }
     let shared = team.metadata.get(SHARED_BUDGET).cloned();
     body.object("metadata")

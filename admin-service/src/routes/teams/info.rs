@@ -7,7 +7,7 @@ use super::fields::SHARED_BUDGET;
 use super::rights::{self, Standing};
 use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, list, one};
 use crate::policy::{Authorized, TeamInfo};
 use crate::request::{Param, Query};
@@ -51,14 +51,14 @@ pub async fn info(
     query.finish()?;
     let mut connection = app.store.read().await?;
     let found = teams::find(&mut connection, &team_id).await?;
-    let team = found.ok_or_else(|| Refusal::TeamInfoMissing(team_id.clone()))?;
+    let team = found.ok_or_else(|| TeamRefusal::TeamInfoMissing(team_id.clone()))?;
     let all = members::of_team(&mut connection, &team_id).await?;
     let own = by.caller.user_id.as_deref();
     let standing = rights::standing(&mut connection, &by, &team).await?;
     let of_team = matches!(&by.caller.key, crate::caller::CallerKey::Virtual { team_id: Some(team), .. } if *team == team_id);
     if standing == Standing::Stranger && !of_team {
         let user = by.caller.user().to_owned();
-        return Err(Refusal::NotYourTeam {
+        return Err(TeamRefusal::NotYourTeam {
             user,
             team: team_id,
         }

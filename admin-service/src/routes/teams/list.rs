@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use super::{MEMBERSHIP, TEAM, memberships, shown_all};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal, TeamRefusal};
 use crate::openapi::schema::{Of, Record, TEXT_OR_NULL, WHOLE, list as list_of, one};
 use crate::policy::{Authorized, TeamList};
 use crate::request::{Param, Query};
@@ -89,7 +89,7 @@ async fn narrow(
     }
     let own = by.caller.user_id.clone();
     let organizations = organization_members::administered(connection, own.as_deref()).await?;
-    let refused = || Err(Refusal::OnlyAdminsListTeams(by.caller.role.as_str()).into());
+    let refused = || Err(TeamRefusal::OnlyAdminsListTeams(by.caller.role.as_str()).into());
     let Some(own) = own else { return refused() };
     let asks_for_own = what.member.as_ref() == Some(&own);
     let inside = what
@@ -200,11 +200,11 @@ pub async fn list_v2(
         // Without an order, the newest come first.
         (None, None) | (Some("desc"), _) => true,
         (None | Some("asc"), _) => false,
-        (Some(_), _) => return Err(Refusal::BadSortOrder.into()),
+        (Some(_), _) => return Err(RequestRefusal::BadSortOrder.into()),
     };
     what.sort = match sort.as_deref() {
         None => Sort::default(),
-        Some(column) => Sort::parse(column).ok_or(Refusal::BadSort(Sort::NAMES))?,
+        Some(column) => Sort::parse(column).ok_or(RequestRefusal::BadSort(Sort::NAMES))?,
     };
     let sight = narrow(&mut *app.store.read().await?, &by, &mut what, false).await?;
     let (teams, total) = if status.as_deref() == Some("deleted") {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{MEMBERSHIP, memberships};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL};
 use crate::policy::{Authorized, TeamMemberSelf};
 use crate::routes::answer::Answer;
@@ -28,7 +28,7 @@ pub async fn me(
     let own = by.caller.user_id.as_deref().unwrap_or_default();
     let member = members::find(&mut connection, &team_id, own).await?;
     // Whoever is not in a team is not told whether there is one.
-    let member = member.ok_or_else(|| Refusal::TeamInfoMissing(team_id.clone()))?;
+    let member = member.ok_or_else(|| TeamRefusal::TeamInfoMissing(team_id.clone()))?;
     let team = teams::find(&mut connection, &team_id).await?;
     let (role, email) = (member.role.clone(), member.user_email.clone());
     let mut shown = memberships(&mut connection, &app, &[member]).await?;

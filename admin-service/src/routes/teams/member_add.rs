@@ -9,7 +9,7 @@ use super::membership::{Joining, join};
 use super::rights::{self, Standing};
 use super::{MEMBERSHIP, TEAM, memberships, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal, UserRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, either, list, one};
 use crate::policy::{Authorized, Reach, TeamMemberAdd, Writes};
 use crate::request::{Body, MEMBER, MEMBER_ADD, Patch, Problem};
@@ -158,7 +158,7 @@ pub(super) async fn the_user<R: Writes>(
         Standing::Organization => team.organization_id.as_ref(),
         Standing::Team | Standing::Member | Standing::Stranger => {
             let asked = named.user_id.as_ref().or(named.user_email.as_ref());
-            return Err(Refusal::UserMissing(asked.cloned().unwrap_or_default()).into());
+            return Err(UserRefusal::UserMissing(asked.cloned().unwrap_or_default()).into());
         }
     };
     let id = named
@@ -190,7 +190,7 @@ impl Change for Add<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let team_id = &self.joining.team_id;
         let found = teams::lock(tx, team_id).await?;
-        let before = found.ok_or_else(|| Refusal::MemberTeamMissing(team_id.clone()))?;
+        let before = found.ok_or_else(|| TeamRefusal::MemberTeamMissing(team_id.clone()))?;
         let standing = if self.joins_by_themselves(tx).await? {
             Standing::Member
         } else {
@@ -264,6 +264,6 @@ impl Add<'_> {
             )
         });
         let existing = shown.collect::<Vec<_>>().join(", ");
-        Ok(Refusal::MemberExists { member, existing }.into())
+        Ok(TeamRefusal::MemberExists { member, existing }.into())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::rights::{self, Standing};
 use super::shown;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::policy::{Authorized, TeamMemberDelete};
 use crate::request::{Body, MEMBER_DELETE};
 use crate::routes::answer::Answer;
@@ -53,7 +53,7 @@ impl Who {
             }
             (None, None) => None,
         };
-        Ok(found.ok_or(Refusal::NotAMember)?)
+        Ok(found.ok_or(TeamRefusal::NotAMember)?)
     }
 }
 
@@ -93,10 +93,10 @@ impl Change for Remove<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<TeamRow, ApiError> {
         let found = teams::lock(tx, &self.team_id).await?;
-        let before = found.ok_or_else(|| Refusal::MemberTeamMissing(self.team_id.clone()))?;
+        let before = found.ok_or_else(|| TeamRefusal::MemberTeamMissing(self.team_id.clone()))?;
         let standing = rights::must_administer(tx.connection(), self.by, &before).await?;
         if standing == Standing::Team && self.app.settings().team_admins_keep_members() {
-            return Err(Refusal::TeamAdminMayNotRemove.into());
+            return Err(TeamRefusal::TeamAdminMayNotRemove.into());
         }
         let member = self.who.member(tx, &self.team_id).await?;
         // The team's row is locked: nobody makes another key in it meanwhile.

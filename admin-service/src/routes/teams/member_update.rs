@@ -10,7 +10,7 @@ use super::member_delete::Who;
 use super::rights::{self, Standing};
 use crate::app::App;
 use crate::domain::temporary_budget;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{ANY, NUMBER_OR_NULL, Record, TEXT, TEXT_OR_NULL, WHOLE_OR_NULL};
 use crate::policy::{Authorized, TeamMemberUpdate};
 use crate::request::{Body, MEMBER_UPDATE, Patch};
@@ -176,7 +176,7 @@ impl Change for Update<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<MemberRow, ApiError> {
         // The team's row stands for its members': whoever holds it is alone with them.
         let found = teams::lock(tx, &self.team_id).await?;
-        let team = found.ok_or_else(|| Refusal::MemberTeamMissing(self.team_id.clone()))?;
+        let team = found.ok_or_else(|| TeamRefusal::MemberTeamMissing(self.team_id.clone()))?;
         let standing = rights::must_administer(tx.connection(), self.by, &team).await?;
         let before = self.who.member(tx, &self.team_id).await?;
         let mut member = before.clone();

@@ -11,7 +11,7 @@ use super::rights::{self, Standing};
 use super::shown;
 use crate::app::App;
 use crate::caller::MASTER_USER;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::policy::{Authorized, TeamNew};
 use crate::request::{Body, NEW_TEAM};
 use crate::routes::answer::Answer;
@@ -129,7 +129,7 @@ impl Change for New<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<TeamRow, ApiError> {
         let mut team = self.team.clone();
         if teams::find(tx.connection(), &team.team_id).await?.is_some() {
-            return Err(Refusal::TeamExists(team.team_id).into());
+            return Err(TeamRefusal::TeamExists(team.team_id).into());
         }
         rights::within_organization(tx.connection(), self.by, None, &team).await?;
         let standing = if self.by.is_admin() {

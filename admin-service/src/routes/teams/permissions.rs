@@ -7,7 +7,7 @@ use serde_json::json;
 use super::edit::{Edit, edit};
 use super::rights;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXTS};
 use crate::policy::{Authorized, TeamPermissionsList, TeamPermissionsUpdate};
 use crate::request::{Body, Param, Problem, Query, Step, TEAM_PERMISSIONS};
@@ -61,7 +61,7 @@ pub async fn permissions_list(
     query.finish()?;
     let mut connection = app.store.read().await?;
     let found = teams::find(&mut connection, &team_id).await?;
-    let team = found.ok_or_else(|| Refusal::TeamUpdateMissing(team_id.clone()))?;
+    let team = found.ok_or_else(|| TeamRefusal::TeamUpdateMissing(team_id.clone()))?;
     rights::must_administer(&mut connection, &by, &team).await?;
     Ok(Answer::new(json!({
         "team_id": team_id,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::permissions::known;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXTS, WHOLE};
 use crate::policy::{Authorized, TeamPermissionsBulkUpdate};
 use crate::request::{Body, TEAM_PERMISSIONS_BULK};
@@ -45,7 +45,7 @@ pub async fn permissions_bulk_update(
         return Ok(Answer::new(nothing).ignoring(&ignored));
     }
     if all != team_ids.is_empty() {
-        return Err(Refusal::WhichTeams { both: all }.into());
+        return Err(TeamRefusal::WhichTeams { both: all }.into());
     }
     let mut append = Append {
         by: &by,
@@ -112,7 +112,7 @@ impl Change for Append<'_> {
         }
         // A team that was deleted since all were listed is none of all.
         if self.must_exist && !missing.is_empty() {
-            return Err(Refusal::TeamsMissing(missing).into());
+            return Err(TeamRefusal::TeamsMissing(missing).into());
         }
         Ok(updated)
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::fields::SHARED_BUDGET;
 use super::rights;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, TEXT_OR_NULL, word};
 use crate::policy::{Authorized, TeamMemberResetBudget};
 use crate::routes::answer::Answer;
@@ -67,10 +67,10 @@ impl Change for Reset<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let found = teams::lock(tx, &self.team_id).await?;
-        let team = found.ok_or_else(|| Refusal::MemberTeamMissing(self.team_id.clone()))?;
+        let team = found.ok_or_else(|| TeamRefusal::MemberTeamMissing(self.team_id.clone()))?;
         rights::must_administer(tx.connection(), self.by, &team).await?;
         let before = members::find(tx.connection(), &self.team_id, &self.user_id).await?;
-        let before = before.ok_or(Refusal::NotAMember)?;
+        let before = before.ok_or(TeamRefusal::NotAMember)?;
         let mut member = before.clone();
         let shared = team.metadata.get(SHARED_BUDGET).and_then(Value::as_str);
         let budget = match shared {

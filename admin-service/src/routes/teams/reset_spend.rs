@@ -8,7 +8,7 @@ use serde_json::json;
 use super::rights;
 use crate::app::App;
 use crate::domain::budget_window::WindowRules;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, KeyRefusal, TeamRefusal};
 use crate::openapi::schema::{NUMBER, NUMBER_OR_NULL, Record, TEXT};
 use crate::policy::{Authorized, TeamMemberResetSpend};
 use crate::request::{Body, RESET_SPEND};
@@ -76,17 +76,17 @@ impl Change for ResetSpend<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Self::Answer, ApiError> {
         let found = teams::lock(tx, &self.team_id).await?;
-        let team = found.ok_or_else(|| Refusal::MemberTeamMissing(self.team_id.clone()))?;
+        let team = found.ok_or_else(|| TeamRefusal::MemberTeamMissing(self.team_id.clone()))?;
         rights::must_administer(tx.connection(), self.by, &team).await?;
         let member = members::find(tx.connection(), &self.team_id, &self.user_id).await?;
-        let member = member.ok_or(Refusal::NotAMember)?;
+        let member = member.ok_or(TeamRefusal::NotAMember)?;
         let object = member_object(&self.team_id, &self.user_id);
         let done = reset(tx, self.by, Kind::Member, &object, self.to, self.rules).await?;
         let before = match done {
             Reset::From(before) => before,
             Reset::Less(spent) => {
                 let (asked, spent) = (self.to.to_string(), spent.to_string());
-                return Err(Refusal::ResetAboveSpend { asked, spent }.into());
+                return Err(KeyRefusal::ResetAboveSpend { asked, spent }.into());
             }
         };
         let change = audit::Change {

@@ -7,7 +7,7 @@
 use sqlx::AnyConnection;
 
 use crate::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal, OrganizationRefusal, Refusal, TeamRefusal};
 use crate::policy::{Authorized, Reach};
 use crate::routes::keys;
 use crate::store::organization_members;
@@ -100,7 +100,7 @@ pub(in crate::routes) async fn must_administer<R>(
     if by.reach == Reach::Organization {
         return Err(by.only_admins());
     }
-    Err(Refusal::NotTeamAdmin {
+    Err(TeamRefusal::NotTeamAdmin {
         route: by.route.clone(),
         team: team.team_id.clone(),
     }
@@ -130,7 +130,8 @@ pub(in crate::routes) async fn within_organization<R>(
         return Err(by.only_admins());
     }
     let organization = organizations::find(connection, id).await?;
-    let organization = organization.ok_or_else(|| Refusal::OrganizationMissing(id.clone()))?;
+    let organization =
+        organization.ok_or_else(|| OrganizationRefusal::OrganizationMissing(id.clone()))?;
     let budget = budgets::find(connection, &organization.budget_id).await?;
     let most = budget.map(|row| row.limits).unwrap_or_default();
     let was = before.filter(|_| !moved);
@@ -154,8 +155,8 @@ pub(in crate::routes) fn limits_within(
 /// The refusal of a key that would have more than its owner, for what is no key.
 fn beyond(error: ApiError) -> ApiError {
     match error {
-        ApiError::Refused(Refusal::MoreThanOwn { field, asked, own }) => {
-            Refusal::BeyondOwner { field, asked, own }.into()
+        ApiError::Refused(Refusal::Grant(GrantRefusal::MoreThanOwn { field, asked, own })) => {
+            OrganizationRefusal::BeyondOwner { field, asked, own }.into()
         }
         other => other,
     }

@@ -9,7 +9,7 @@ use super::membership::share;
 use super::rights::{self, Standing};
 use super::{TEAM, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, TeamRefusal};
 use crate::openapi::schema::{Record, TEXT, one};
 use crate::policy::{Authorized, TeamUpdate};
 use crate::request::{Body, PATCH_TEAM, UPDATE_TEAM};
@@ -49,7 +49,7 @@ pub async fn patch(
     let mut body = Body::parse(&bytes, PATCH_TEAM)?;
     let named = body.text("team_id").value();
     if named.is_some_and(|named| named != team_id) {
-        return Err(Refusal::TeamsDisagree.into());
+        return Err(TeamRefusal::TeamsDisagree.into());
     }
     change(&app, &by, team_id, body, |_, data| data).await
 }
@@ -91,7 +91,7 @@ pub(super) fn editable<'a>(
     editable: &[String],
 ) -> Result<(), ApiError> {
     if editable.is_empty() {
-        return Err(Refusal::TeamAdminMayNotEdit.into());
+        return Err(TeamRefusal::TeamAdminMayNotEdit.into());
     }
     let beyond = |field: &&str| !editable.iter().any(|editable| editable == field);
     let fields: Vec<String> = fields
@@ -103,7 +103,7 @@ pub(super) fn editable<'a>(
         return Ok(());
     }
     let editable = editable.to_vec();
-    Err(Refusal::TeamAdminMayNotEditFields { fields, editable }.into())
+    Err(TeamRefusal::TeamAdminMayNotEditFields { fields, editable }.into())
 }
 
 struct Update<'a> {
@@ -122,7 +122,7 @@ impl Change for Update<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<TeamRow, ApiError> {
         let found = teams::lock(tx, &self.team_id).await?;
-        let before = found.ok_or_else(|| Refusal::TeamUpdateMissing(self.team_id.clone()))?;
+        let before = found.ok_or_else(|| TeamRefusal::TeamUpdateMissing(self.team_id.clone()))?;
         let standing = rights::must_administer(tx.connection(), self.by, &before).await?;
         if standing == Standing::Team {
             let may = self.app.settings().team_admin_editable_fields();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::update::{Named, apply, named};
 use super::{USER, fields, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, UserRefusal};
 use crate::openapi::schema::{ANY, FLAG, Record, TEXT_OR_NULL, WHOLE, list, one};
 use crate::policy::{Authorized, UserBulkUpdate};
 use crate::request::{BULK_UPDATE, Body, UPDATE_USER};
@@ -55,7 +55,7 @@ pub async fn bulk_update(
     let results = match (all, users, updates) {
         (true, None, Some(updates)) => update_all(&app, &by, updates).await?,
         (false, Some(users), None) if users.len() > MOST => {
-            return Err(Refusal::TooManyUsers(MOST).into());
+            return Err(UserRefusal::TooManyUsers(MOST).into());
         }
         (false, Some(users), None) if !users.is_empty() => {
             let mut results = Vec::with_capacity(users.len());
@@ -64,7 +64,7 @@ pub async fn bulk_update(
             }
             results
         }
-        _ => return Err(Refusal::NoBulkUpdate.into()),
+        _ => return Err(UserRefusal::NoBulkUpdate.into()),
     };
     let good = results
         .iter()
@@ -88,7 +88,7 @@ async fn update_one(
     let (user_id, email) = (told("user_id"), told("user_email"));
     let done = async {
         let Value::Object(map) = user.clone() else {
-            return Err(Refusal::NoBulkUpdate.into());
+            return Err(UserRefusal::NoBulkUpdate.into());
         };
         let mut body = Body::from_map(map, UPDATE_USER)?;
         fields::no_password(&mut body, "/user/bulk_update")?;
@@ -189,7 +189,7 @@ impl Change for Batch<'_> {
             match apply(tx, self.app, self.by, &Named::Id(id.clone()), self.body).await {
                 Ok(user) => changed.push(user),
                 // Deleted since its id was read.
-                Err(ApiError::Refused(Refusal::UserUpdateMissing(_))) => {}
+                Err(ApiError::Refused(Refusal::User(UserRefusal::UserUpdateMissing(_)))) => {}
                 Err(error) => return Err(error),
             }
         }

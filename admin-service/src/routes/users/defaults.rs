@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 
 use super::fields;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, UserRefusal};
 use crate::policy::Authorized;
 use crate::request::{Body, NEW_USER};
 use crate::routes::keys::{limits_within, models_within};
@@ -97,7 +97,7 @@ pub(in crate::routes) async fn give<R>(
     }
     let own = by.caller.user_id.clone().unwrap_or_default();
     let found = users::find(tx.connection(), users::Which::Id(&own)).await?;
-    let own = found.ok_or(Refusal::UserMissing(own))?;
+    let own = found.ok_or(UserRefusal::UserMissing(own))?;
     if user.models.is_empty() || models_within(&user.models, &own.models, false).is_err() {
         user.models.clone_from(&own.models);
     }

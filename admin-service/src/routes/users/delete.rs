@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::caller::Role;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, UserRefusal};
 use crate::policy::{Authorized, UserDelete};
 use crate::request::{Body, USER_IDS};
 use crate::routes::answer::Answer;
@@ -49,7 +49,7 @@ impl Change for Delete<'_> {
             if !self.by.is_admin() {
                 check_scope(tx, self.by, found.as_ref()).await?;
             }
-            let user = found.ok_or_else(|| Refusal::UserDeleteMissing(user_id.clone()))?;
+            let user = found.ok_or_else(|| UserRefusal::UserDeleteMissing(user_id.clone()))?;
             for key in keys::lock_of_owner(tx, Owner::User(user_id)).await? {
                 keys::delete(tx, self.by, &key).await?;
             }
@@ -94,7 +94,7 @@ async fn check_scope(
             return Ok(());
         }
     }
-    Err(Refusal::OnlyProxyAdmin {
+    Err(AccessRefusal::OnlyProxyAdmin {
         route: "/user/delete".to_owned(),
         role: by.caller.role.as_str(),
         user: by.caller.masked_user(),

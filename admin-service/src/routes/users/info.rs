@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 
 use super::{USER, scope, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, UserRefusal};
 use crate::openapi::schema::{
     ANY, NULL, NUMBER, NUMBER_OR_NULL, OBJECT, Record, TEXT, TEXT_OR_NULL, TEXTS, WHOLE_OR_NULL,
     list, one,
@@ -96,7 +96,7 @@ pub async fn info(
         }
     };
     let user = users::find(&mut connection, users::Which::Id(&user_id)).await?;
-    let user = user.ok_or_else(|| Refusal::UserMissing(user_id.clone()))?;
+    let user = user.ok_or_else(|| UserRefusal::UserMissing(user_id.clone()))?;
     let mut info = shown(&mut connection, &app, &user).await?;
     let mut rows = of_owner(&mut connection, Owner::User(&user_id)).await?;
     let mut team_ids = users::teams_of(&mut connection, &user_id).await?;
@@ -137,7 +137,7 @@ pub async fn flat(
         Asked::Everything => by.caller.user().to_owned(),
     };
     let user = users::find(&mut connection, users::Which::Id(&user_id)).await?;
-    let user = user.ok_or(Refusal::UserInfoMissing(user_id))?;
+    let user = user.ok_or(UserRefusal::UserInfoMissing(user_id))?;
     let mut shown = shown(&mut connection, &app, &user).await?;
     let mut flat = Object::new();
     for name in [
@@ -184,11 +184,11 @@ async fn asked(
                 return Ok(Asked::Of(asked, Seen::Teams(scope.teams)));
             }
             let own = by.caller.user().to_owned();
-            Err(Refusal::NotYourUser { asked, own }.into())
+            Err(UserRefusal::NotYourUser { asked, own }.into())
         }
         (None, _) if by.is_admin() => Ok(Asked::Everything),
         (None, Some(own)) => Ok(Asked::Of(own, Seen::All)),
-        (None, None) => Err(Refusal::UserMissing("None".to_owned()).into()),
+        (None, None) => Err(UserRefusal::UserMissing("None".to_owned()).into()),
     }
 }
 

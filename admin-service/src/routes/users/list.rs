@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 
 use super::{USER, row, scope, spent_by};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, RequestRefusal, UserRefusal};
 use crate::openapi::schema::{self, NULL, Of, Record, TEXT, TEXT_OR_NULL, WHOLE, one};
 use crate::policy::{Authorized, UserFilter, UserList, UserSeats};
 use crate::request::{Param, Query};
@@ -96,7 +96,7 @@ pub async fn list(
     let (sort, order) = (set(query.text("sort_by")), query.text("sort_order"));
     query.finish()?;
     if let Some(column) = sort {
-        what.sort = Sort::parse(&column).ok_or(Refusal::BadSort(Sort::NAMES))?;
+        what.sort = Sort::parse(&column).ok_or(RequestRefusal::BadSort(Sort::NAMES))?;
         what.descending = order.as_deref() == Some("desc");
     }
     let mut connection = app.store.read().await?;
@@ -104,7 +104,7 @@ pub async fn list(
         let own = by.caller.user_id.as_deref();
         let mut theirs = organization_members::administered(&mut connection, own).await?;
         if theirs.is_empty() {
-            return Err(Refusal::UserListForAdmins.into());
+            return Err(UserRefusal::UserListForAdmins.into());
         }
         if let Some(asked) = &what.organizations {
             theirs.retain(|id| asked.contains(id));
@@ -167,7 +167,7 @@ pub async fn filter(
     let mut connection = app.store.read().await?;
     if !by.is_admin() {
         let administered = scope::administered(&mut connection, &by.caller).await?;
-        let organizations = administered.ok_or(Refusal::UserListForAdmins)?;
+        let organizations = administered.ok_or(UserRefusal::UserListForAdmins)?;
         if app.settings().users_found_in_organization() {
             what.organizations = Some(organizations);
         }

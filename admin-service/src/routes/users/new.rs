@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::defaults::fill;
 use super::fields;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, UserRefusal};
 use crate::openapi::schema::{Record, TEXT_OR_NULL, TEXTS};
 use crate::policy::{Authorized, UserNew};
 use crate::request::{Body, GENERATE_KEY, NEW_USER, Problem, parse_money};
@@ -271,7 +271,7 @@ impl Change for New<'_> {
         let mut joined = Vec::new();
         for joining in &self.teams {
             let Some(team) = teams::lock(tx, &joining.team_id).await? else {
-                return Err(Refusal::UserTeamMissing(joining.team_id.clone()).into());
+                return Err(UserRefusal::UserTeamMissing(joining.team_id.clone()).into());
             };
             join(tx, self.app, self.by, &team, &user, joining).await?;
             joined.push(joining.team_id.clone());
@@ -304,7 +304,7 @@ impl New<'_> {
         all.dedup();
         for id in all {
             if organizations::lock(tx, &id).await?.is_none() {
-                return Err(Refusal::UserOrganizationMissing(id).into());
+                return Err(UserRefusal::UserOrganizationMissing(id).into());
             }
             let role = user.user_role.as_deref().unwrap_or("internal_user");
             let mut member = OrgMemberRow::new(&id, &user.user_id, role);
@@ -324,19 +324,19 @@ pub(in crate::routes) async fn insert_new<R: crate::policy::Writes>(
         .await?
         .is_some()
     {
-        return Err(Refusal::UserExists(user.user_id.clone()).into());
+        return Err(UserRefusal::UserExists(user.user_id.clone()).into());
     }
     if let Some(email) = &user.user_email {
         let other = users::find(tx.connection(), users::Which::Email(email)).await?;
         if let Some(other) = other {
             let email = other.user_email.unwrap_or_default();
-            return Err(Refusal::EmailExists(email).into());
+            return Err(UserRefusal::EmailExists(email).into());
         }
     }
     if let Some(id) = &user.sso_user_id {
         let other = users::find(tx.connection(), users::Which::Sso(id)).await?;
         if other.is_some() {
-            return Err(Refusal::SsoUserExists(id.clone()).into());
+            return Err(UserRefusal::SsoUserExists(id.clone()).into());
         }
     }
     Ok(users::insert(tx, by, user).await?)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::defaults::fill_empty;
 use super::{USER, fields, shown};
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, UserRefusal};
 use crate::openapi::schema::{Record, TEXT, one};
 use crate::policy::{Authorized, UserUpdate, Writes};
 use crate::request::{Body, Problem, UPDATE_USER};
@@ -34,7 +34,7 @@ pub async fn update(
     let may = by.is_admin() || (own && only_email(&body));
     if !may {
         let (role, route) = (by.caller.role.as_str(), "/user/update".to_owned());
-        return Err(Refusal::ViewerMayNot { role, route }.into());
+        return Err(AccessRefusal::ViewerMayNot { role, route }.into());
     }
     let done = app
         .store
@@ -97,7 +97,7 @@ pub(super) async fn apply<R: Writes>(
         Named::Email(email) => (users::Which::Email(email), email),
     };
     let found = users::lock(tx, which).await?;
-    let before = found.ok_or_else(|| Refusal::UserUpdateMissing(shown.clone()))?;
+    let before = found.ok_or_else(|| UserRefusal::UserUpdateMissing(shown.clone()))?;
     let mut user = before.clone();
     let now_us = tx.now_us();
     let settings = app.settings();
@@ -107,7 +107,7 @@ pub(super) async fn apply<R: Writes>(
     if let Some(email) = &user.user_email {
         let other = users::find(tx.connection(), users::Which::Email(email)).await?;
         if other.is_some_and(|other| other.user_id != user.user_id) {
-            return Err(Refusal::EmailExists(email.clone()).into());
+            return Err(UserRefusal::EmailExists(email.clone()).into());
         }
     }
     users::update(tx, by, &before, &mut user).await?;

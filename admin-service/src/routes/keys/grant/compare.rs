@@ -1,7 +1,7 @@
 //! Whether one list, limit or window is within another: the comparisons by which nobody gives more than they have.
 
 use crate::domain::budget_window::duration_us;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::store::row::LimitColumns;
 
 /// Only what differs from what was: the rest was given by somebody else.
@@ -47,7 +47,7 @@ pub(in crate::routes) fn window_within(
         let duration = limits.budget_duration.clone();
         duration.unwrap_or_else(|| "None".to_owned())
     };
-    Err(Refusal::MoreThanOwn {
+    Err(GrantRefusal::MoreThanOwn {
         field: "budget_duration",
         asked: named(asked),
         own: named(own),
@@ -63,7 +63,7 @@ pub(super) fn routes_within(asked: &[String], own: &[String]) -> Result<(), ApiE
         })
     };
     match asked.iter().find(|asked| !covered(asked)) {
-        Some(more) if !own.is_empty() => Err(Refusal::MoreThanOwn {
+        Some(more) if !own.is_empty() => Err(GrantRefusal::MoreThanOwn {
             field: "allowed_routes",
             asked: more.clone(),
             own: own.join(", "),
@@ -93,7 +93,7 @@ pub(in crate::routes) fn models_within(
         None => Ok(()),
         Some(more) => {
             let (asked, own) = (more.clone(), own.join(", "));
-            Err(Refusal::MoreThanOwn {
+            Err(GrantRefusal::MoreThanOwn {
                 field: "models",
                 asked,
                 own,
@@ -126,7 +126,7 @@ pub(in crate::routes) fn limits_within(
     own: &LimitColumns,
 ) -> Result<(), ApiError> {
     let more = |field: &'static str, asked: String, own: String| {
-        Err(Refusal::MoreThanOwn { field, asked, own }.into())
+        Err(GrantRefusal::MoreThanOwn { field, asked, own }.into())
     };
     if let (Some(asked), Some(own)) = (asked.max_budget, own.max_budget)
         && asked > own

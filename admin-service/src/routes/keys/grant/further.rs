@@ -1,7 +1,7 @@
 //! Windows and limits for models: what somebody gives a key of those that their own key has.
 
 use crate::domain::further_limits::{self, FurtherLimits};
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, GrantRefusal};
 use crate::store::keys::KeyRow;
 use crate::store::row::Object;
 
@@ -66,7 +66,7 @@ fn covered(key: &KeyRow, own: &KeyRow, places: &[Place]) -> Result<(), ApiError>
         value.map_or_else(|| "None".to_owned(), ToString::to_string)
     };
     let (asked, own) = (shown(key), shown(own));
-    Err(Refusal::MoreThanOwn { field, asked, own }.into())
+    Err(GrantRefusal::MoreThanOwn { field, asked, own }.into())
 }
 
 fn object(key: &KeyRow, (_, in_metadata): Place) -> &Object {

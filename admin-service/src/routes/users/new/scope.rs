@@ -1,7 +1,7 @@
 //! Whom an admin of organizations may make: plain users of their own organizations, with no more than they have themselves.
 
 use crate::caller::Role;
-use crate::error::{ApiError, Refusal};
+use crate::error::{AccessRefusal, ApiError, UserRefusal};
 use crate::policy::{Authorized, UserNew};
 use crate::routes::keys::{limits_within, models_within};
 use crate::routes::teams::Joining;
@@ -22,7 +22,7 @@ pub(super) async fn check(
     let theirs = organization_members::administered(tx.connection(), own).await?;
     let only_theirs = organizations.iter().all(|id| theirs.contains(id));
     let Some(own) = own.filter(|_| only_theirs && !organizations.is_empty()) else {
-        return Err(Refusal::OnlyProxyAdmin {
+        return Err(AccessRefusal::OnlyProxyAdmin {
             route: "/user/new".to_owned(),
             role: by.caller.role.as_str(),
             user: by.caller.masked_user(),
@@ -31,23 +31,23 @@ pub(super) async fn check(
     };
     let role = Role::parse(user.user_role.as_deref());
     if matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
-        return Err(Refusal::RoleForAdmins(role.as_str().to_owned()).into());
+        return Err(UserRefusal::RoleForAdmins(role.as_str().to_owned()).into());
     }
     if user.sso_user_id.is_some() {
-        return Err(Refusal::UserFieldForAdmins("sso_user_id").into());
+        return Err(UserRefusal::UserFieldForAdmins("sso_user_id").into());
     }
     if key.is_some_and(|key| !key.permissions.is_empty()) {
-        return Err(Refusal::UserFieldForAdmins("permissions").into());
+        return Err(UserRefusal::UserFieldForAdmins("permissions").into());
     }
     for joining in joined {
         let team = teams::find(tx.connection(), &joining.team_id).await?;
         let organization = team.and_then(|team| team.organization_id);
         if !organization.is_some_and(|id| theirs.contains(&id)) {
-            return Err(Refusal::UserFieldForAdmins("teams").into());
+            return Err(UserRefusal::UserFieldForAdmins("teams").into());
         }
     }
     let found = users::find(tx.connection(), users::Which::Id(own)).await?;
-    let own = found.ok_or_else(|| Refusal::UserMissing(own.to_owned()))?;
+    let own = found.ok_or_else(|| UserRefusal::UserMissing(own.to_owned()))?;
     if user.models.is_empty() {
         user.models.clone_from(&own.models);
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Shape;
 
-fn body(refusal: Refusal) -> (u16, Value) {
-    let wire = refusal.wire();
+fn body(refusal: impl Into<Refusal>) -> (u16, Value) {
+    let wire = refusal.into().wire();
     let status = wire.status.as_u16();
     let body = match wire.shape {
         Shape::Error {
@@ -24,7 +24,7 @@ fn body(refusal: Refusal) -> (u16, Value) {
 #[test]
 fn refusals_read_as_litellm_recorded_them() {
     assert_eq!(
-        body(Refusal::BadBudgetDuration("2mo".into())),
+        body(RequestRefusal::BadBudgetDuration("2mo".into())),
         (
             400,
             json!({"message": "{'error': \"Invalid budget_duration '2mo'. Use a format like '1h', '24h', '7d', or '30d'.\"}",
@@ -32,7 +32,7 @@ fn refusals_read_as_litellm_recorded_them() {
         )
     );
     assert_eq!(
-        body(Refusal::NegativeBudget {
+        body(RequestRefusal::NegativeBudget {
             field: "max_budget",
             got: "-1.0".into()
         }),
@@ -43,7 +43,7 @@ fn refusals_read_as_litellm_recorded_them() {
         )
     );
     assert_eq!(
-        body(Refusal::RouteNotAllowed {
+        body(AccessRefusal::RouteNotAllowed {
             allowed: vec!["llm_api_routes".into()],
             route: "/key/generate".into()
         }),
