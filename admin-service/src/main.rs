@@ -10,6 +10,10 @@ use tollkeeper_admin::import;
 use tollkeeper_admin::serve::{self, Service};
 use tracing_subscriber::EnvFilter;
 
+/// Lists and reports are many small texts: the system's allocator takes a quarter of their time, and keeps what they left behind.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keeps people, keys and policy, publishes them to Redis, and keeps the spend ledger.
 #[derive(Debug, Parser)]
 #[command(name = "tollkeeper-admin", version)]

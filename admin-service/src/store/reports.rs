@@ -20,7 +20,10 @@ mod visible;
 
 pub use export::{After, after};
 pub use failures::{Failure, failures};
-pub use keys::{KeySpend, count_keys, dearest, heaviest_keys, of_keys, sums_of, top_keys};
+pub use keys::{
+    DaySpend, KeySpend, count_keys, dearest, heaviest_keys, of_keys, spent_by_day, sums_of,
+    top_keys,
+};
 pub use names::{KeyName, entity_names, key_names};
 pub use spenders::{spenders, spent_after};
 pub use tags::{TagSums, tag_names, tag_sums};
@@ -235,31 +238,30 @@ pub async fn sums(
     let of_users = which.dimension == Dimension::User && by.contains(&By::Entity);
     let (table, entity, mut conditions) = which.source(of_users || by.contains(&By::ApiKey));
     let names = by.iter().map(|by| by.column(entity)).collect::<Vec<_>>();
-    let group = match names.join(", ") {
-        names if names.is_empty() => String::new(),
-        names => format!("GROUP BY {names}"),
+    let selected = [&names[..], &[&summed()]].concat().join(", ");
+    let names = names.join(", ");
+    let (group, order) = if names.is_empty() {
+        (String::new(), String::new())
+    } else {
+        (
+            format!("GROUP BY {names}"),
+            format!("ORDER BY spend DESC, {names}"),
+        )
     };
-    let selected = names.iter().enumerate();
-    let selected = selected.map(|(at, name)| format!("{name} AS by_{at}"));
-    let selected = selected.chain([summed()]).collect::<Vec<_>>().join(", ");
     let limit = most.map_or_else(String::new, |most| {
         format!("LIMIT {}", conditions.number(most.into()))
     });
-    let order = if names.is_empty() {
-        String::new()
-    } else {
-        format!("ORDER BY spend DESC, {}", names.join(", "))
-    };
     let clause = conditions.clause();
     let statement = format!("SELECT {selected} FROM {table} {clause} {group} {order} {limit}");
     let rows = conditions.fetch(connection, statement).await?;
     rows.iter()
-        .map(|row| {
-            let read = |at| Ok::<String, StoreError>(row.try_get(format!("by_{at}").as_str())?);
-            let names = (0..by.len()).map(read).collect::<Result<_, _>>()?;
-            Ok((names, read_sums(row)?))
-        })
+        .map(|row| Ok((read_names(row, by)?, read_sums(row)?)))
         .collect()
+}
+
+/// The first columns: what tells a sum apart.
+fn read_names(row: &AnyRow, by: &[By]) -> Result<Vec<String>, StoreError> {
+    (0..by.len()).map(|at| Ok(row.try_get(at)?)).collect()
 }
 
 /// The sum of all.

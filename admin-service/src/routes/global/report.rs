@@ -15,7 +15,7 @@ use crate::routes::answer::Answer;
 use crate::routes::shape::nano_dollars;
 use crate::routes::spend::{MOST_KEYS, by_entity};
 use crate::store::keys::token_of;
-use crate::store::reports::{By, Reach, Which, dearest, entity_names, sums, sums_of};
+use crate::store::reports::{By, Reach, Which, dearest, entity_names, spent_by_day, sums};
 use crate::store::spend::Dimension;
 
 /// The answer: objects whose names depend on what is asked for.
@@ -99,8 +99,8 @@ async fn by_day(
     let by = [By::Date, By::Entity];
     let totals = sums(&mut connection, which, &by, Some(MOST_SUMS)).await?;
     let keys = dearest(&mut connection, By::ApiKey, &which.days.first, MOST_KEYS).await?;
-    let by = [By::Date, By::Entity, By::Model, By::ApiKey];
-    let found = sums_of(&mut connection, which, (By::ApiKey, &keys), &by).await?;
+    let by = [By::Entity, By::Model, By::ApiKey];
+    let found = spent_by_day(&mut connection, which, (By::ApiKey, &keys), &by).await?;
     let ids = totals.iter().filter_map(|(names, _)| names.get(1).cloned());
     let ids = ids.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     let aliases = entity_names(&mut connection, which.dimension, &ids).await?;
@@ -113,22 +113,24 @@ async fn by_day(
         let (total, _) = days.entry(date).or_default().entry(name).or_default();
         *total += sums.spend;
     }
-    for (names, sums) in &found {
-        let [date, entity, model, api_key] = &names[..] else {
+    for (names, spent) in &found {
+        let [entity, model, api_key] = &names[..] else {
             continue;
         };
         let name = aliases.get(entity).unwrap_or(entity);
-        // An entity that is beyond the most has no total either.
-        let day = days.get_mut(date.as_str());
-        let Some((_, parts)) = day.and_then(|day| day.get_mut(name.as_str())) else {
-            continue;
-        };
-        parts.push(json!({
-            "model": model,
-            "spend": nano_dollars(sums.spend),
-            "total_tokens": sums.prompt_tokens + sums.completion_tokens,
-            "api_key": api_key,
-        }));
+        for on in spent {
+            // An entity that is beyond the most has no total either.
+            let day = days.get_mut(on.date.as_str());
+            let Some((_, parts)) = day.and_then(|day| day.get_mut(name.as_str())) else {
+                continue;
+            };
+            parts.push(json!({
+                "model": model,
+                "spend": nano_dollars(on.spend),
+                "total_tokens": on.tokens,
+                "api_key": api_key,
+            }));
+        }
     }
     let shown = days.into_iter().map(|(date, entities)| {
         let entities = entities.into_iter().map(|(name, (total, parts))| {

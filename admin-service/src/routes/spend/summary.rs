@@ -8,7 +8,7 @@ use super::report::{MOST_KEYS, MOST_USERS};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::routes::shape::nano_dollars;
-use crate::store::reports::{By, Days, Which, dearest, sums, sums_of};
+use crate::store::reports::{By, DaySpend, Days, Which, dearest, spent_by_day, sums};
 use crate::store::spend::{Dimension, SummaryRow};
 
 /// One object for each day: its sum, the sums of users and models, and beside them each key's under its hash.
@@ -45,15 +45,16 @@ pub(super) async fn of_everybody(
     }
     for (by, most) in [(By::ApiKey, MOST_KEYS), (By::Entity, MOST_USERS)] {
         let named = dearest(&mut connection, by, &which.days.first, most).await?;
-        let parts = [By::Date, by];
-        for (names, sums) in sums_of(&mut connection, &which, (by, &named), &parts).await? {
-            if let [date, name] = &names[..] {
-                let day = days.entry(date.clone()).or_default();
+        let spent = spent_by_day(&mut connection, &which, (by, &named), &[by]).await?;
+        for (names, spent) in spent {
+            let [name] = &names[..] else { continue };
+            for DaySpend { date, spend, .. } in spent {
+                let day = days.entry(date).or_default();
                 let named = match by {
                     By::ApiKey => &mut day.keys,
                     _ => &mut day.users,
                 };
-                *named.entry(name.clone()).or_default() += sums.spend;
+                *named.entry(name.clone()).or_default() += spend;
             }
         }
     }

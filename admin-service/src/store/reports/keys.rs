@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{NaiveDate, NaiveTime};
 use sqlx::{AnyConnection, Row};
 
-use super::{By, DailyRow, Days, Reach, Sums, Which, columns, read_row, sums};
+use super::{By, DailyRow, Days, Reach, Sums, Which, columns, read_names, read_row, sums};
 use crate::store::StoreError;
 use crate::store::conditions::Conditions;
 use crate::store::outbox::unsigned;
@@ -127,27 +127,89 @@ pub async fn dearest(
 pub async fn sums_of(
     connection: &mut AnyConnection,
     which: &Which,
-    (of, names): (By, &[String]),
+    whose: (By, &[String]),
     by: &[By],
 ) -> Result<Sums, StoreError> {
     let mut all = Vec::new();
-    for names in names.chunks(100) {
-        let mut part = which.clone();
-        match of {
-            By::ApiKey => part.api_keys = Some(names.to_vec()),
-            _ => part.reach = Reach::These(names.to_vec()),
-        }
+    for part in parts(which, whose) {
         all.extend(sums(connection, &part, by, None).await?);
     }
     Ok(all)
 }
 
+/// What was spent on a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaySpend {
+    /// The day.
+    pub date: String,
+    /// Nano-dollars.
+    pub spend: i64,
+    /// Tokens of prompts and answers.
+    pub tokens: i64,
+}
+
+/// What these keys or users spent each day, told apart by `by`. A report of everybody reads tens of thousands of these: the days of one
+/// come as one row, because the way of a row from the database costs more than what is in it.
+pub async fn spent_by_day(
+    connection: &mut AnyConnection,
+    which: &Which,
+    whose: (By, &[String]),
+    by: &[By],
+) -> Result<Vec<(Vec<String>, Vec<DaySpend>)>, StoreError> {
+    let mut all = Vec::new();
+    for part in parts(which, whose) {
+        let (table, entity, conditions) = part.source(true);
+        let names = by.iter().map(|by| by.column(entity)).collect::<Vec<_>>();
+        let (names, clause) = (names.join(", "), conditions.clause());
+        let statement = format!(
+            "SELECT {names}, STRING_AGG(date || ' ' || CAST(spend AS TEXT) || ' ' || CAST(tokens AS TEXT), ',') FROM \
+             (SELECT {names}, date, CAST(SUM(spend) AS BIGINT) AS spend, \
+             CAST(SUM(prompt_tokens + completion_tokens) AS BIGINT) AS tokens \
+             FROM {table} {clause} GROUP BY {names}, date) AS days GROUP BY {names}"
+        );
+        for row in conditions.fetch(connection, statement).await? {
+            let packed: String = row.try_get(by.len())?;
+            let days = packed.split(',').map(|day| {
+                read_day(day).ok_or_else(|| StoreError::Corrupt(format!("{table}: {day:?}")))
+            });
+            all.push((read_names(&row, by)?, days.collect::<Result<_, _>>()?));
+        }
+    }
+    Ok(all)
+}
+
+/// `2026-11-23 1000 30`.
+fn read_day(text: &str) -> Option<DaySpend> {
+    let mut words = text.split(' ');
+    let day = DaySpend {
+        date: words.next()?.to_owned(),
+        spend: words.next()?.parse().ok()?,
+        tokens: words.next()?.parse().ok()?,
+    };
+    words.next().is_none().then_some(day)
+}
+
+/// The same of a hundred of these keys or users each.
+fn parts<'a>(
+    which: &'a Which,
+    (of, names): (By, &'a [String]),
+) -> impl Iterator<Item = Which> + 'a {
+    names.chunks(100).map(move |names| {
+        let mut part = which.clone();
+        match of {
+            By::ApiKey => part.api_keys = Some(names.to_vec()),
+            _ => part.reach = Reach::These(names.to_vec()),
+        }
+        part
+    })
+}
+
 /// Keys that are looked at for the ones that spent most: where thousands spend alike, which of them is first says little, and adding all of them
 /// up would take seconds.
-const MOST_LOOKED_AT: i64 = 2_000;
+const MOST_LOOKED_AT: i64 = 1_000;
 
-/// The `most` keys that spent most in these days. Where these are all days there are, what keys ever spent says it. Else keys are looked at in the order of what they have ever spent, which is at least what they
-/// spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
+/// The `most` keys that spent most in these days. Where these are all days there are, what keys ever spent says it. Else keys are looked at in
+/// the order of what they have ever spent, which is at least what they spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
 /// [`MOST_LOOKED_AT`] all the same.
 pub async fn heaviest_keys(
     connection: &mut AnyConnection,
