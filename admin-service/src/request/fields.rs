@@ -259,3 +259,18 @@ pub const UPDATE_USER: &[Field] = &[
 
 /// `POST /user/delete`.
 pub const USER_IDS: &[Field] = &[Field::required("user_ids", Type::Texts)];
+
+/// Two tables in one.
+const fn joined<const N: usize>(first: &[Field], second: &[Field]) -> [Field; N] {
+    let mut all = [Field::new("", Type::Any); N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() {
+            first[at]
+        } else {
+            second[at - first.len()]
+        };
+        at += 1;
+    }
+    all
+}

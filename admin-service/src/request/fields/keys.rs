@@ -1,6 +1,6 @@
 //! The fields of requests about keys.
 
-use super::{GENERATE_KEY, LIMIT_TYPE, REQUESTS, TOKENS};
+use super::{GENERATE_KEY, LIMIT_TYPE, REQUESTS, TOKENS, joined};
 use crate::request::types::{Field, Type};
 
 /// `POST /key/regenerate`: every field of a new key, and what becomes of the old value.
@@ -50,18 +50,3 @@ pub const TEAM_KEY_FIELDS: &[Field] = &[
     Field::new("tags", Type::Texts),
     Field::new("metadata", Type::Object),
 ];
-
-/// Two tables in one.
-const fn joined<const N: usize>(first: &[Field], second: &[Field]) -> [Field; N] {
-    let mut all = [Field::new("", Type::Any); N];
-    let mut at = 0;
-    while at < N {
-        all[at] = if at < first.len() {
-            first[at]
-        } else {
-            second[at - first.len()]
-        };
-        at += 1;
-    }
-    all
-}
