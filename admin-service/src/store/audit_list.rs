@@ -4,6 +4,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::conditions::Conditions;
 use super::outbox::{signed, unsigned};
 use super::{Store, StoreError};
 
@@ -104,52 +105,31 @@ fn read(row: &AnyRow) -> Result<Entry, StoreError> {
 
 /// Reads a page.
 pub async fn list(store: &Store, what: &ListAudit) -> Result<Listed, StoreError> {
-    let mut parts = vec!["1 = 1".to_owned()];
-    let mut texts = Vec::new();
+    let mut conditions = Conditions::default();
     for (column, value) in FILTERS.iter().zip(&what.equal) {
-        if let Some(value) = value {
-            texts.push(value.clone());
-            parts.push(format!("{column} = ${}", texts.len()));
-        }
+        conditions.equals(column, value.as_deref());
     }
-    let mut numbers = Vec::new();
     for (comparison, moment) in [(">=", what.from_us), ("<", what.until_us)] {
         if let Some(moment) = moment {
-            numbers.push(signed(moment));
-            let place = texts.len() + numbers.len();
-            parts.push(format!("updated_at {comparison} ${place}"));
+            let place = conditions.number(signed(moment));
+            conditions.add(format!("updated_at {comparison} {place}"));
         }
     }
-    let which = parts.join(" AND ");
+    let which = conditions.clause();
     let direction = if what.descending { "DESC" } else { "ASC" };
-    let next = texts.len() + numbers.len() + 1;
-    let count = format!("SELECT COUNT(*) AS total FROM audit_log WHERE {which}");
-    let page = format!(
-        "{COLUMNS} WHERE {which} ORDER BY {} {direction}, id {direction} LIMIT ${next} OFFSET ${}",
-        what.sort,
-        next + 1
-    );
+    let count = format!("SELECT COUNT(*) AS total FROM audit_log {which}");
+    let page = |limit: &str| {
+        format!(
+            "{COLUMNS} {which} ORDER BY {} {direction}, id {direction} {limit}",
+            what.sort
+        )
+    };
     let mut connection = store.read().await?;
-    let mut counted = sqlx::query(AssertSqlSafe(count));
-    let mut paged = sqlx::query(AssertSqlSafe(page));
-    for text in &texts {
-        counted = counted.bind(text.clone());
-        paged = paged.bind(text.clone());
-    }
-    for number in &numbers {
-        counted = counted.bind(*number);
-        paged = paged.bind(*number);
-    }
-    let total = counted.fetch_one(&mut *connection).await?;
-    let skipped = u64::from(what.page.saturating_sub(1)) * u64::from(what.size);
-    let rows = paged
-        .bind(i64::from(what.size))
-        .bind(signed(skipped))
-        .fetch_all(&mut *connection)
-        .await?;
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(&mut connection, asked, count, page).await?;
     Ok(Listed {
         entries: rows.iter().map(read).collect::<Result<_, _>>()?,
-        total: unsigned(total.try_get("total")?),
+        total,
     })
 }
 

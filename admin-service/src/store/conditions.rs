@@ -2,9 +2,10 @@
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{AnyConnection, AssertSqlSafe};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::StoreError;
+use super::outbox::unsigned;
 use super::row::escaped;
 
 type Statement = Query<'static, sqlx::Any, AnyArguments>;
@@ -90,11 +91,6 @@ impl Conditions {
         }
     }
 
-    /// The number of the placeholder that comes after those of the conditions.
-    pub(super) fn next(&self) -> usize {
-        self.values.len() + 1
-    }
-
     /// That `column` equals, or contains, `value`.
     pub(super) fn like(&mut self, column: &str, value: &str, contains: bool) -> String {
         if contains {
@@ -116,6 +112,26 @@ impl Conditions {
             };
         }
         query
+    }
+
+    /// Reads a page, from 1, and how many rows there are in all: `count` answers that as `total`, and `page` is given its end of the statement.
+    pub(super) async fn page(
+        &self,
+        connection: &mut AnyConnection,
+        (number, size): (u32, u32),
+        count: String,
+        page: impl FnOnce(&str) -> String,
+    ) -> Result<(Vec<AnyRow>, u64), StoreError> {
+        let next = self.values.len() + 1;
+        let limit = format!("LIMIT ${next} OFFSET ${}", next + 1);
+        let total = self.query(count).fetch_one(&mut *connection).await?;
+        let rows = self
+            .query(page(&limit))
+            .bind(i64::from(size))
+            .bind(i64::from(number.saturating_sub(1)).saturating_mul(i64::from(size)))
+            .fetch_all(connection)
+            .await?;
+        Ok((rows, unsigned(total.try_get("total")?)))
     }
 
     /// Runs a statement made of constants and placeholders.

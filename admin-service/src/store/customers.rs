@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, record};
+use super::conditions::Conditions;
 use super::outbox::{Kind, placeholders, rev, signed};
 use super::publish_view::{Grave, bury, first_rev};
 use super::row::{self, Object, Statement};
@@ -184,30 +185,22 @@ pub async fn list(
     limit: u32,
     offset: u64,
 ) -> Result<Vec<CustomerRow>, StoreError> {
-    let which = match search {
-        Some(_) => {
-            "WHERE LOWER(user_id) LIKE $3 ESCAPE '!' OR LOWER(COALESCE(alias, '')) LIKE $3 ESCAPE '!'"
-        }
-        None => "",
-    };
-    let mut query = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {}, spend FROM customers {which} ORDER BY user_id LIMIT $1 OFFSET $2",
-        COLUMNS.join(", ")
-    )))
-    .bind(i64::from(limit))
-    .bind(signed(offset));
+    let mut conditions = Conditions::default();
     if let Some(search) = search {
-        let mut pattern = String::from("%");
-        for letter in search.to_lowercase().chars() {
-            if matches!(letter, '!' | '%' | '_') {
-                pattern.push('!');
-            }
-            pattern.push(letter);
-        }
-        pattern.push('%');
-        query = query.bind(pattern);
+        let columns = ["user_id", "COALESCE(alias, '')"];
+        let any = columns.map(|column| conditions.like(column, search, true));
+        conditions.add(any.join(" OR "));
     }
-    let rows = query.fetch_all(connection).await?;
+    let which = conditions.clause();
+    let (limit, offset) = (
+        conditions.number(limit.into()),
+        conditions.number(signed(offset)),
+    );
+    let statement = format!(
+        "SELECT {}, spend FROM customers {which} ORDER BY user_id LIMIT {limit} OFFSET {offset}",
+        COLUMNS.join(", ")
+    );
+    let rows = conditions.fetch(connection, statement).await?;
     rows.iter().map(CustomerRow::read).collect()
 }
 

@@ -1,10 +1,10 @@
 //! `/key/aliases`: paged and filtered in SQL.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row;
 
 use super::NOT_MASTER;
-use crate::store::outbox::{placeholders, unsigned};
-use crate::store::{Store, StoreError, row};
+use crate::store::conditions::Conditions;
+use crate::store::{Store, StoreError};
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -28,47 +28,27 @@ pub async fn list_aliases(
     store: &Store,
     what: &ListAliases,
 ) -> Result<(Vec<String>, u64), StoreError> {
-    let mut values = Vec::new();
-    let mut parts = vec!["key_alias IS NOT NULL".to_owned(), NOT_MASTER.to_owned()];
-    let mut place = |value: String| {
-        values.push(value);
-        values.len()
-    };
+    let mut conditions = Conditions::default();
+    conditions.add("key_alias IS NOT NULL");
+    conditions.add(NOT_MASTER);
     if let Some(search) = &what.search {
-        let at = place(format!("%{}%", row::escaped(search)));
-        parts.push(format!("LOWER(key_alias) LIKE LOWER(${at}) ESCAPE '!'"));
+        let part = conditions.like("key_alias", search, true);
+        conditions.add(part);
     }
-    if let Some(team) = &what.team_id {
-        parts.push(format!("team_id = ${}", place(team.clone())));
-    }
+    conditions.equals("team_id", what.team_id.as_deref());
     if let Some(user) = &what.of_user {
-        let mut whose = vec![format!("user_id = ${}", place(user.clone()))];
-        if let Some((first, rest)) = what.of_teams.split_first() {
-            let at = place(first.clone());
-            for team in rest {
-                place(team.clone());
-            }
-            let places = placeholders(at, what.of_teams.len());
-            whose.push(format!("team_id IN ({places})"));
-        }
-        parts.push(format!("({})", whose.join(" OR ")));
+        let own = conditions.like("user_id", user, false);
+        let of_teams = conditions.among("team_id", &what.of_teams);
+        conditions.add(format!("({own} OR {of_teams})"));
     }
-    let which = format!("FROM virtual_keys WHERE {}", parts.join(" AND "));
-    let mut count = sqlx::query(AssertSqlSafe(format!("SELECT COUNT(*) AS total {which}")));
-    let mut page = sqlx::query(AssertSqlSafe(format!(
-        "SELECT key_alias {which} ORDER BY key_alias LIMIT ${} OFFSET ${}",
-        values.len() + 1,
-        values.len() + 2
-    )));
-    for value in values {
-        count = count.bind(value.clone());
-        page = page.bind(value);
-    }
-    let skipped = i64::from(what.page.saturating_sub(1)).saturating_mul(i64::from(what.size));
+    let which = conditions.clause();
+    let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
+    let page = |limit: &str| {
+        format!("SELECT key_alias FROM virtual_keys {which} ORDER BY key_alias {limit}")
+    };
     let mut connection = store.read().await?;
-    let total = unsigned(count.fetch_one(&mut *connection).await?.try_get("total")?);
-    let rows = page.bind(i64::from(what.size)).bind(skipped);
-    let rows = rows.fetch_all(&mut *connection).await?;
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(&mut connection, asked, count, page).await?;
     let aliases = rows.iter().map(|row| Ok(row.try_get("key_alias")?));
     Ok((aliases.collect::<Result<_, StoreError>>()?, total))
 }

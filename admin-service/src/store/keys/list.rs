@@ -1,10 +1,8 @@
 //! `/key/list`: paged, filtered and sorted in SQL.
 
-use sqlx::{AssertSqlSafe, Row};
-
 use super::{COLUMNS, KeyRow, NOT_MASTER, snapshot};
 use crate::store::conditions::{Bound, Conditions};
-use crate::store::outbox::{signed, unsigned};
+use crate::store::outbox::signed;
 use crate::store::row::{self, Object};
 use crate::store::{Store, StoreError};
 
@@ -228,54 +226,37 @@ pub async fn list(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> 
         "ORDER BY {} {direction}, key_id {direction}",
         what.sort.expression()
     );
-    // The inner statement picks the page without reading rows that are skipped.
-    let page = format!(
-        "SELECT {} FROM virtual_keys WHERE key_id IN \
-         (SELECT key_id FROM virtual_keys {which} {order} LIMIT ${} OFFSET ${}) {order}",
-        COLUMNS.join(", "),
-        conditions.next(),
-        conditions.next() + 1
-    );
     let count = format!("SELECT COUNT(*) AS total FROM virtual_keys {which}");
-    let (count, query) = (conditions.query(count), conditions.query(page));
-    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
+    // The inner statement picks the page without reading rows that are skipped.
+    let page = |limit: &str| {
+        format!(
+            "SELECT {} FROM virtual_keys WHERE key_id IN (SELECT key_id FROM virtual_keys {which} {order} {limit}) {order}",
+            COLUMNS.join(", ")
+        )
+    };
     let mut connection = store.read().await?;
-    let total = unsigned(count.fetch_one(&mut *connection).await?.try_get("total")?);
-    let keys = query
-        .bind(i64::from(what.size))
-        .bind(skipped)
-        .fetch_all(&mut *connection)
-        .await?
-        .iter()
-        .map(KeyRow::read)
-        .collect::<Result<_, _>>()?;
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(&mut connection, asked, count, page).await?;
+    let keys = rows.iter().map(KeyRow::read).collect::<Result<_, _>>()?;
     Ok(Listed { keys, total })
 }
 
 /// A page of deleted keys, the newest first: by hash, user and team only.
 async fn deleted(store: &Store, what: &ListKeys) -> Result<Listed, StoreError> {
-    const WHICH: &str = "($1 IS NULL OR user_id = $1) AND ($2 IS NULL OR team_id = $2) \
-                         AND ($3 IS NULL OR token = $3)";
-    let count = format!("SELECT COUNT(*) AS total FROM deleted_keys WHERE {WHICH}");
-    let page = format!(
-        "SELECT snapshot FROM deleted_keys WHERE {WHICH} ORDER BY deleted_at DESC, id DESC LIMIT $4 OFFSET $5"
-    );
-    let mut connection = store.read().await?;
-    let bound = |statement: String| {
-        sqlx::query(AssertSqlSafe(statement))
-            .bind(what.user_id.clone())
-            .bind(what.team_id.clone())
-            .bind(what.token.clone())
+    let mut conditions = Conditions::default();
+    conditions.equals("user_id", what.user_id.as_deref());
+    conditions.equals("team_id", what.team_id.as_deref());
+    conditions.equals("token", what.token.as_deref());
+    let which = conditions.clause();
+    let count = format!("SELECT COUNT(*) AS total FROM deleted_keys {which}");
+    let page = |limit: &str| {
+        format!(
+            "SELECT snapshot FROM deleted_keys {which} ORDER BY deleted_at DESC, id DESC {limit}"
+        )
     };
-    let total = unsigned(
-        bound(count)
-            .fetch_one(&mut *connection)
-            .await?
-            .try_get("total")?,
-    );
-    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
-    let rows = bound(page).bind(i64::from(what.size)).bind(skipped);
-    let rows = rows.fetch_all(&mut *connection).await?;
+    let mut connection = store.read().await?;
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(&mut connection, asked, count, page).await?;
     let read = |row: &sqlx::any::AnyRow| snapshot::read(&row::json::<Object>(row, "snapshot")?);
     let keys = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(Listed { keys, total })

@@ -145,30 +145,19 @@ impl ListTeams {
 pub async fn list(store: &Store, what: &ListTeams) -> Result<(Vec<TeamRow>, u64), StoreError> {
     let conditions = what.conditions();
     let (which, order) = (conditions.clause(), what.order());
-    let next = conditions.next();
+    let count = format!("SELECT COUNT(*) AS total FROM teams {which}");
     // The inner statement picks the page without reading rows that are skipped.
-    let page = format!(
-        "SELECT {} FROM teams WHERE team_id IN \
-         (SELECT team_id FROM teams {which} {order} LIMIT ${next} OFFSET ${}) {order}",
-        COLUMNS.join(", "),
-        next + 1
-    );
+    let page = |limit: &str| {
+        format!(
+            "SELECT {} FROM teams WHERE team_id IN (SELECT team_id FROM teams {which} {order} {limit}) {order}",
+            COLUMNS.join(", ")
+        )
+    };
     let mut connection = store.read().await?;
-    let total = conditions
-        .query(format!("SELECT COUNT(*) AS total FROM teams {which}"))
-        .fetch_one(&mut *connection)
-        .await?;
-    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
-    let teams = conditions
-        .query(page)
-        .bind(i64::from(what.size))
-        .bind(skipped)
-        .fetch_all(&mut *connection)
-        .await?
-        .iter()
-        .map(TeamRow::read)
-        .collect::<Result<_, _>>()?;
-    Ok((teams, unsigned(total.try_get("total")?)))
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(&mut connection, asked, count, page).await?;
+    let teams = rows.iter().map(TeamRow::read).collect::<Result<_, _>>()?;
+    Ok((teams, total))
 }
 
 /// All teams that match, whatever the page.
@@ -238,24 +227,17 @@ pub async fn deleted(
         let part = conditions.among("organization_id", organizations);
         conditions.add(part);
     }
-    let (which, next) = (conditions.clause(), conditions.next());
+    let which = conditions.clause();
+    let count = format!("SELECT COUNT(*) AS total FROM deleted_teams {which}");
+    let of_page = |limit: &str| {
+        format!(
+            "SELECT team_id, snapshot, deleted_at, deleted_by FROM deleted_teams {which} \
+             ORDER BY deleted_at DESC, id DESC {limit}"
+        )
+    };
     let mut connection = store.read().await?;
-    let total = conditions
-        .query(format!(
-            "SELECT COUNT(*) AS total FROM deleted_teams {which}"
-        ))
-        .fetch_one(&mut *connection)
-        .await?;
-    let statement = format!(
-        "SELECT team_id, snapshot, deleted_at, deleted_by FROM deleted_teams {which} \
-         ORDER BY deleted_at DESC, id DESC LIMIT ${next} OFFSET ${}",
-        next + 1
-    );
-    let rows = conditions
-        .query(statement)
-        .bind(i64::from(size))
-        .bind(i64::from(page.saturating_sub(1)) * i64::from(size))
-        .fetch_all(&mut *connection)
+    let (rows, total) = conditions
+        .page(&mut connection, (page, size), count, of_page)
         .await?;
     let read = |row: &sqlx::any::AnyRow| {
         Ok::<_, StoreError>(DeletedTeam {
@@ -266,7 +248,7 @@ pub async fn deleted(
         })
     };
     let teams = rows.iter().map(read).collect::<Result<_, _>>()?;
-    Ok((teams, unsigned(total.try_get("total")?)))
+    Ok((teams, total))
 }
 
 impl DeletedTeam {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{COLUMNS, UserRow};
@@ -174,36 +175,25 @@ impl ListUsers {
 /// Reads a page.
 pub async fn list(connection: &mut AnyConnection, what: &ListUsers) -> Result<Listed, StoreError> {
     let conditions = what.conditions();
-    let (which, next) = (conditions.clause(), conditions.next());
+    let which = conditions.clause();
     let direction = if what.descending { "DESC" } else { "ASC" };
     let (place, joined) = (what.sort.expression(), what.sort.joined());
+    let count = format!("SELECT COUNT(*) AS total FROM users {which}");
     // The inner statement picks the page without reading rows that are skipped.
-    let page = format!(
-        "SELECT {}, {KEYS} AS key_count FROM users JOIN \
-         (SELECT user_id AS paged, {place} AS place FROM users {joined} {which} \
-         ORDER BY place {direction}, user_id {direction} LIMIT ${next} OFFSET ${}) AS page ON paged = users.user_id \
-         ORDER BY place {direction}, user_id {direction}",
-        COLUMNS.join(", "),
-        next + 1
-    );
-    let total = conditions
-        .query(format!("SELECT COUNT(*) AS total FROM users {which}"))
-        .fetch_one(&mut *connection)
-        .await?;
-    let skipped = i64::from(what.page.saturating_sub(1)) * i64::from(what.size);
-    let users = conditions
-        .query(page)
-        .bind(i64::from(what.size))
-        .bind(skipped)
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(|row| Ok((UserRow::read(row)?, unsigned(row.try_get("key_count")?))))
-        .collect::<Result<_, StoreError>>()?;
-    Ok(Listed {
-        users,
-        total: unsigned(total.try_get("total")?),
-    })
+    let page = |limit: &str| {
+        format!(
+            "SELECT {}, {KEYS} AS key_count FROM users JOIN \
+             (SELECT user_id AS paged, {place} AS place FROM users {joined} {which} \
+             ORDER BY place {direction}, user_id {direction} {limit}) AS page ON paged = users.user_id \
+             ORDER BY place {direction}, user_id {direction}",
+            COLUMNS.join(", ")
+        )
+    };
+    let asked = (what.page, what.size);
+    let (rows, total) = conditions.page(connection, asked, count, page).await?;
+    let read = |row: &AnyRow| Ok((UserRow::read(row)?, unsigned(row.try_get("key_count")?)));
+    let users = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+    Ok(Listed { users, total })
 }
 
 /// Teams of many users, each user's in the order of joining.
