@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::client::raw;
 use crate::process::Process;
 use crate::random;
 
@@ -32,11 +33,55 @@ pub struct Redis {
 impl Redis {
     /// Starts one with its files in `data`; what an earlier one left there is loaded.
     pub async fn start(program: &Path, data: &Path) -> Result<Self> {
-        let folder = data.join("redis");
+        let log = data.join("logs/redis.log");
+        Self::start_in(program, data.join("redis"), log, random::hex(16)?).await
+    }
+
+    /// Starts a replica of it, which has the same users and everything that was written so far.
+    pub async fn replica(&self) -> Result<Self> {
+        let folder = self.folder.with_extension("replica");
+        let log = self.log.with_extension("replica.log");
+        let password = self.filter_password.clone();
+        let replica = Self::start_in(&self.program, folder, log, password).await?;
+        let follow = format!("REPLICAOF 127.0.0.1 {}", self.port);
+        replica.asked(&follow, "+OK").await?;
+        self.asked("WAIT 1 10000", ":1").await?;
+        Ok(replica)
+    }
+
+    /// Replicates no more: what is written to its master from now on is lost with it.
+    pub async fn promote(&self) -> Result<()> {
+        self.asked("REPLICAOF NO ONE", "+OK").await
+    }
+
+    /// Takes the address of one that is gone.
+    pub async fn replace(&mut self, gone: &Self) -> Result<()> {
+        let port = format!("CONFIG SET port {}", gone.port);
+        self.asked(&port, "+OK").await?;
+        self.port = gone.port;
+        Ok(())
+    }
+
+    async fn asked(&self, command: &str, expected: &str) -> Result<()> {
+        let url = self.url().replace("redis://", "http://");
+        let request = format!("{command}\r\nQUIT\r\n");
+        let answer = raw(&url, request.as_bytes(), Duration::from_secs(15)).await?;
+        ensure!(
+            answer.starts_with(expected.as_bytes()),
+            "{command}: {}",
+            answer.escape_ascii()
+        );
+        Ok(())
+    }
+
+    async fn start_in(
+        program: &Path,
+        folder: PathBuf,
+        log: PathBuf,
+        filter_password: String,
+    ) -> Result<Self> {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        let log = data.join("logs/redis.log");
-        let filter_password = random::hex(16)?;
         write_users(&folder, &filter_password)?;
         // Redis cannot choose a port itself: the kernel names one that is free, and another try follows if it was taken meanwhile.
         let mut tried = 0;
