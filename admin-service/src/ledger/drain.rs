@@ -260,9 +260,10 @@ impl Change for Drain<'_> {
                 entry.event = Err(entry.dead_letter(reason));
             }
         }
-        let prior = prior(tx, &entries, &ledger.settings.now().windows).await?;
+        let settings = ledger.settings.now();
+        let prior = prior(tx, &entries, &settings.windows).await?;
         let writes = batch::fold(&entries, prior);
-        writes.write(tx).await?;
+        writes.write(tx, &settings.customer_default).await?;
         let mut last = BTreeMap::new();
         for entry in &entries {
             last.insert(entry.partition, entry.id);

@@ -13,6 +13,7 @@ use contract::usage::Usage;
 use super::outbox::Kind;
 use super::{StoreError, Tx, customers, tags};
 use crate::domain::budget_window::WindowRules;
+use crate::settings::CustomerDefault;
 
 mod begin;
 mod compare;
@@ -354,8 +355,8 @@ impl Prior {
 }
 
 impl Writes {
-    /// Writes all of it.
-    pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+    /// Writes all of it. `default` is what binds customers without a budget of their own.
+    pub async fn write(&self, tx: &mut Tx, default: &CustomerDefault) -> Result<(), StoreError> {
         rows::write(tx, &self.rows).await?;
         customers::count(tx, &self.customers).await?;
         tags::count(tx, &self.tags).await?;
@@ -364,7 +365,7 @@ impl Writes {
         daily::add_errors(tx, &self.errors).await?;
         daily::add_api_keys(tx, &self.api_keys).await?;
         scopes::write(tx, &self.scopes).await?;
-        marks::mark(tx, &self.scopes, &self.tags).await?;
+        marks::mark(tx, &self.scopes, &self.tags, default).await?;
         watermarks::raise(tx, &self.watermarks).await?;
         dead_letters::keep(tx, &self.dead_letters).await
     }

@@ -1,6 +1,6 @@
 //! What keeps the ledger in order: comparing it with itself, forgetting old rows, marking budgets that are nearly spent.
 
-use contract::id::OrganizationId;
+use contract::id::{CustomerId, OrganizationId};
 use contract::redis_key::{self, RecordId};
 use contract::spend_event::{ChargedScope, SpendBody};
 use contract::window::BudgetWindow;
@@ -478,6 +478,104 @@ async fn customers_and_tags(database: Database) {
     )
     .await;
     assert_eq!(scopes, ["customer", "tag"]);
+}
+
+on_both!(
+    the_default_budget_of_customers_is_marked_like_a_budget_of_their_own,
+    defaulted_customers
+);
+async fn defaulted_customers(database: Database) {
+    let redis = TestRedis::start().await;
+    let mut service = Service::new("a", &database, &redis);
+    let set = |settings: Value| {
+        let litellm = settings.as_object().unwrap().clone();
+        let file = FileSettings {
+            litellm,
+            ..FileSettings::default()
+        };
+        Live::of(file).unwrap()
+    };
+    let key = Key::new("one");
+    let store = &database.store;
+    key.write(store).await;
+    for (id, soft, max) in [
+        ("hourly", 50, "1000"),
+        ("soft", 50, "NULL"),
+        ("own", 70, "1000"),
+    ] {
+        let row = format!(
+            "INSERT INTO budgets (budget_id, soft_budget, max_budget, budget_duration, created_at, created_by, updated_at, \
+             updated_by) VALUES ('{id}', {soft}, {max}, '1h', 1, 'x', 1, 'x')"
+        );
+        run(store, &row).await;
+    }
+    run(
+        store,
+        "INSERT INTO customers (user_id, rev, record, blocked, models, budget_id, extra, created_at, updated_at) \
+         VALUES ('ada', 1, 'r', 1, '[]', NULL, '{}', 1, 1), ('cy', 1, 's', 0, '[]', 'own', '{}', 1, 1)",
+    )
+    .await;
+    let hour = 4_000_000_000_000 / 3_600_000 * 3_600_000;
+    let put = async |service: &Service, id: u64, who: &str, cost: u64, settled_ms: u64| {
+        let mut request = Request {
+            settled_ms: Some(settled_ms),
+            ..Request::with_key(id, &key, settled_ms, cost)
+        };
+        request.body.end_user = Some(who.to_owned());
+        request.body.charged = vec![ChargedScope {
+            id: RecordId::customer(&CustomerId::new(who)),
+            window: BudgetWindow::Fixed {
+                anchor_ms: hour,
+                every_ms: 3_600_000,
+            },
+        }];
+        request.put(&redis).await;
+        service.drain_all().await;
+    };
+    let marked = async |select: &'static str| {
+        let mut of = texts(store, select).await;
+        of.sort();
+        of
+    };
+    let soft = "SELECT subject_id FROM mail_events WHERE kind = 'soft_budget_crossed'";
+    let share = "SELECT subject_id FROM mail_events WHERE kind = 'budget_alert'";
+
+    put(&service, 1, "ada", 60, hour).await;
+    assert_eq!(marked(soft).await, [""; 0], "no default, no mark");
+    service.ledger.settings = set(json!({"max_end_user_budget_id": "hourly"}));
+    // In the next window they begin with nothing, however much they spent before.
+    let next = hour + 3_600_000;
+    for (at, who) in ["ada", "bob", "cy"].into_iter().enumerate() {
+        put(&service, 2 + at as u64, who, 49, next).await;
+    }
+    assert_eq!(marked(soft).await, [""; 0]);
+    for (at, who) in ["ada", "bob", "cy"].into_iter().enumerate() {
+        put(&service, 5 + at as u64, who, 2, next + 1).await;
+    }
+    let both = ["ada", "bob"];
+    assert_eq!(
+        marked(soft).await,
+        both,
+        "who has a row of their own goes by that"
+    );
+    put(&service, 8, "bob", 1, next + 2).await;
+    assert_eq!(marked(soft).await, both, "once a window");
+    put(&service, 9, "bob", 50, next + 3_600_000).await;
+    assert_eq!(marked(soft).await, ["ada", "bob", "bob"]);
+
+    // A default that limits nothing is marked by all that was ever spent.
+    service.ledger.settings = set(json!({"max_end_user_budget_id": "soft"}));
+    put(&service, 10, "dot", 30, next + 7_200_000).await;
+    put(&service, 11, "dot", 30, next + 10_800_000).await;
+    assert_eq!(marked(soft).await, ["ada", "bob", "bob", "dot"]);
+
+    // An amount without a row has no soft budget, but a share that is told.
+    let before = marked(share).await;
+    service.ledger.settings = set(json!({"max_end_user_budget": 0.000_000_1}));
+    put(&service, 12, "eve", 85, next + 14_400_000).await;
+    let told = marked(share).await;
+    assert_eq!(told.len(), before.len() + 1);
+    assert!(told.contains(&"eve".to_owned()), "{told:?}");
 }
 
 on_both!(addresses_of_shares_come_from_the_key, shares);
