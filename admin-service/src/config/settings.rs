@@ -31,6 +31,7 @@ pub(super) fn read(
             value.as_array().cloned()
         })?
         .unwrap_or_default();
+    warnings.extend(mocked(&model_list));
     let model_aliases = model_aliases(top.section("router_settings")?, &mut warnings)?;
     top.finish(known::TOP, &mut warnings);
 
@@ -119,6 +120,16 @@ pub(super) fn read(
 fn without_secrets(mut general: Map<String, Value>) -> Map<String, Value> {
     general.retain(|key, _| !matches!(key.as_str(), "master_key" | "database_url"));
     general
+}
+
+/// Models whose entry says what they answer: their provider answers here, and costs.
+fn mocked(models: &[Value]) -> impl Iterator<Item = String> {
+    let says = |model: &Value| model.get("litellm_params")?.get("mock_response").cloned();
+    let mocked = models.iter().enumerate();
+    let mocked = mocked.filter(move |(_, model)| says(model).is_some());
+    mocked.map(|(at, _)| {
+        format!("model_list[{at}].litellm_params.mock_response is known and has no effect")
+    })
 }
 
 /// `router_settings.model_group_alias`: another name → a model, or a mapping with `model` and `hidden`. How requests are routed is Envoy's

@@ -225,6 +225,19 @@ fn a_setting_of_litellm_without_effect_is_named_and_never_called_unknown() {
 }
 
 #[test]
+fn a_model_that_is_to_be_mocked_is_named() {
+    let text = "
+model_list:
+  - { model_name: a, litellm_params: { model: openai/gpt-4o } }
+  - { model_name: b, litellm_params: { model: openai/gpt-4o, mock_response: ok } }
+";
+    assert_eq!(
+        parse(text, &[]).unwrap().warnings,
+        ["model_list[1].litellm_params.mock_response is known and has no effect"]
+    );
+}
+
+#[test]
 fn more_than_one_partition_is_refused() {
     for partitions in [0, 4] {
         let options = Options {

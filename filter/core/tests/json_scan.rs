@@ -438,6 +438,18 @@ mod editing {
                 r#"{"model":"m"}"#,
             ),
             (r#"{ "tags":[], "litellm_metadata":1}"#, "{}"),
+            (r#"{"mock_response":"ok","model":"m"}"#, r#"{"model":"m"}"#),
+            (
+                r#"{"model":"m","mock_response":{"choices":[{"model":"x"}]},"n":1}"#,
+                r#"{"model":"m","n":1}"#,
+            ),
+            (
+                r#"{"model":"m","mock_response":["a",1],"tags":[]}"#,
+                r#"{"model":"m"}"#,
+            ),
+            (r#"{"mock_response":null,"n":1}"#, r#"{"n":1}"#),
+            (r#"{"mock_response":1.5,"n":1}"#, r#"{"n":1}"#),
+            (r#"{"mock_response":true,"n":1}"#, r#"{"n":1}"#),
             (
                 r#"{"model":"m","metadata":{"k":"v","tags":["a"]},"n":1}"#,
                 r#"{"model":"m","metadata":{"k":"v"},"n":1}"#,
@@ -609,7 +621,8 @@ mod oracle {
 /// What may go upstream.
 fn without_ours(object: &serde_json::Map<String, Value>) -> Value {
     let mut object = object.clone();
-    object.retain(|name, _| !matches!(name.as_str(), "tags" | "litellm_metadata"));
+    object
+        .retain(|name, _| !matches!(name.as_str(), "tags" | "litellm_metadata" | "mock_response"));
     if let Some(Value::Object(metadata)) = object.get_mut("metadata")
         && metadata.get("tags").is_some_and(Value::is_array)
     {
@@ -668,6 +681,7 @@ fn key() -> impl Strategy<Value = String> {
                 "user",
                 "metadata",
                 "litellm_metadata",
+                "mock_response",
                 "tags",
                 "user_id",
                 "service_tier",

@@ -96,13 +96,15 @@ fn tags_of_the_body_are_in_the_row_and_not_in_what_the_provider_gets() -> Result
         let mut body = with(chat(&format!("[[tag={tag}]]")), "tags", json!(["job"]));
         body = with(body, "metadata", json!({"tags": ["nightly"]}));
         body = with(body, "litellm_metadata", json!({"user": "u"}));
+        body = with(body, "mock_response", json!("not what the provider says"));
         let reply = caller.chat(&body).await?;
         assert_eq!(reply.status, 200, "{}", reply.text());
         let rows = rows_until(stack, &key, 1, SOON).await?;
         assert_eq!(rows[0]["request_tags"], json!(["nightly", "job"]));
         let calls = records(stack).tagged(&tag);
         let sent: serde_json::Value = serde_json::from_str(&calls[0].body)?;
-        for ours in ["tags", "metadata", "litellm_metadata"] {
+        assert!(!reply.text().contains("not what the provider says"));
+        for ours in ["tags", "metadata", "litellm_metadata", "mock_response"] {
             assert_eq!(sent.get(ours), None, "{sent}");
         }
         Ok(())

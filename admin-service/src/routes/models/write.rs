@@ -32,8 +32,14 @@ pub static WRITTEN: Record = Record::new(
 /// What [`delete`] answers.
 pub static DELETED: Record = Record::new("ModelDeleted", &[("message", TEXT)]);
 
-/// Parameters that would change where a request goes: Envoy decides that.
-const UNENFORCED: [&str; 4] = ["api_base", "base_url", "api_version", "weight"];
+/// Parameters that would change where a request goes, which Envoy decides, or who answers it: always the provider.
+const UNENFORCED: [&str; 5] = [
+    "api_base",
+    "base_url",
+    "api_version",
+    "weight",
+    "mock_response",
+];
 
 /// What a request says of a model, without secrets.
 struct Said {

@@ -151,7 +151,7 @@ async fn database_models(database: Database) {
     let master = api.master();
     let before = settings(&api).await;
     let sent = json!({"model_name": "mine", "litellm_params": {"model": "anthropic/claude-x", "api_key": "sk-secret-1",
-            "aws_secret_access_key": "sk-secret-2", "api_base": "https://host/v1", "input_cost_per_token": 0.000_001,
+            "aws_secret_access_key": "sk-secret-2", "api_base": "https://host/v1", "mock_response": "ok", "input_cost_per_token": 0.000_001,
             "output_cost_per_token": "0.000002", "rpm": 3, "tpm": 4, "max_parallel_requests": 2},
         "model_info": {"id": "m-1", "access_groups": ["beta"], "mode": "chat", "max_tokens": 100, "note": "n"}});
     let answer = master.post("/model/new", sent).await;
@@ -161,7 +161,7 @@ async fn database_models(database: Database) {
     );
     assert_eq!(
         answer.header("x-tollkeeper-unenforced-fields"),
-        Some("api_base")
+        Some("api_base,mock_response")
     );
     let made = answer.ok();
     assert_has(

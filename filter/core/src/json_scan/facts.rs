@@ -104,7 +104,7 @@ pub struct RequestFacts {
     pub tags: Vec<String>,
     /// `service_tier`.
     pub service_tier: Option<String>,
-    /// What concerns the gateway alone: `litellm_metadata`, `tags` and the array `metadata.tags` as members with their commas, or `metadata`
-    /// where it holds nothing else.
+    /// What concerns the gateway alone: `litellm_metadata`, `tags`, `mock_response` and the array `metadata.tags` as members with their commas,
+    /// or `metadata` where it holds nothing else.
     pub ours: Vec<Span>,
 }

@@ -60,6 +60,7 @@ fields! {
     Metadata = "metadata", "an object or null";
     LitellmMetadata = "litellm_metadata", "an object or null";
     Tags = "tags", "an array of at most 64 strings of at most 256 bytes each";
+    MockResponse = "mock_response", "anything: it is left out";
     ServiceTier = "service_tier", "a string of at most 32 bytes, or null";
     PreviousResponseId = "previous_response_id", "a string or null";
     Conversation = "conversation", "a string, an object or null";

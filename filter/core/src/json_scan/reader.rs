@@ -159,7 +159,9 @@ impl Collector {
         match slot {
             Slot::Message => add(&mut self.facts.messages, 1),
             Slot::Tool => add(&mut self.facts.tools, 1),
-            Slot::Top(Field::LitellmMetadata | Field::Tags) => self.top.mark(),
+            Slot::Top(Field::LitellmMetadata | Field::Tags | Field::MockResponse) => {
+                self.top.mark();
+            }
             Slot::Top(Field::Prediction) => {
                 self.prediction_from = Some(self.facts.content.text_bytes);
             }

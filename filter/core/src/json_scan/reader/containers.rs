@@ -107,7 +107,9 @@ impl Collector {
             }
             Field::LitellmMetadata if object => Place::LitellmMetadata,
             Field::Tags if !object => Place::Tags,
-            Field::Metadata | Field::LitellmMetadata | Field::Tags => Place::Skip,
+            Field::Metadata | Field::LitellmMetadata | Field::Tags | Field::MockResponse => {
+                Place::Skip
+            }
             Field::Messages
             | Field::Model
             | Field::Stream

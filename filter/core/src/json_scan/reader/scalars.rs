@@ -160,7 +160,7 @@ impl Collector {
             Field::PreviousResponseId | Field::Conversation | Field::WebSearchOptions => {
                 self.facts.content.hidden = true;
             }
-            Field::Metadata | Field::LitellmMetadata | Field::Tags => {}
+            Field::Metadata | Field::LitellmMetadata | Field::Tags | Field::MockResponse => {}
             Field::Messages
             | Field::Stream
             | Field::StreamOptions
