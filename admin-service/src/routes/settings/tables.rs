@@ -45,6 +45,8 @@ pub const SELF_SERVE: &[Field] = &[
     Field::new("budget_reset_time", Type::Text),
     Field::new("budget_exceeded_status_code", Type::Int),
     Field::new("ui_access_mode", Type::Any),
+    Field::new("enable_key_alias_format_validation", Type::Flag),
+    Field::new("self_serve_budget_policy", Type::Text),
     Field::new("apply_user_budget_to_team_keys", Type::Flag),
     Field::new("master_key_can_call_models", Type::Flag),
     Field::new("disable_auto_add_proxy_admin_to_teams", Type::Flag),
@@ -54,6 +56,7 @@ pub const SELF_SERVE: &[Field] = &[
 pub(super) fn section_of(name: &str) -> &'static str {
     match name {
         "ui_access_mode"
+        | "self_serve_budget_policy"
         | "apply_user_budget_to_team_keys"
         | "master_key_can_call_models"
         | "disable_auto_add_proxy_admin_to_teams" => "general_settings",
@@ -190,6 +193,14 @@ const ABOUT: &[(&str, &str)] = &[
     (
         "max_end_user_budget_id",
         "Budget row of a customer who has none; it wins over max_end_user_budget",
+    ),
+    (
+        "enable_key_alias_format_validation",
+        "Whether an alias of a key has 2 to 255 letters, digits and _-/.@, the first and last a letter or digit",
+    ),
+    (
+        "self_serve_budget_policy",
+        "What owners change of budgets of keys that they made: disabled, lower_only or ceiling",
     ),
     (
         "apply_user_budget_to_team_keys",

@@ -163,3 +163,47 @@ async fn old_place(database: Database) {
     assert_eq!(user.post("/key/generate", json!({})).await.status, 400);
     api.master().new_key(json!({})).await;
 }
+
+on_both!(
+    owners_change_budgets_as_the_policy_says_from_one_request_to_the_next,
+    policy
+);
+async fn policy(database: Database) {
+    let api = Api::start(database).await;
+    let own = json!({"user_role": "internal_user", "max_budget": 10});
+    let user = api.person_with(own).await.client;
+    let key = user.new_key(json!({"max_budget": 5})).await;
+    let budget = async |max: u32| {
+        let body = json!({"key": key["key"], "max_budget": max});
+        user.post("/key/update", body).await.status.as_u16()
+    };
+    let mut seen = Vec::new();
+    for policy in [json!("lower_only"), json!("ceiling"), Value::Null] {
+        let body = json!({ "self_serve_budget_policy": policy });
+        let path = "/update/self_serve_settings";
+        api.master().patch(path, body).await.ok();
+        seen.push([budget(4).await, budget(6).await, budget(11).await]);
+    }
+    assert_eq!(seen, [[200, 403, 403], [200, 200, 403], [403, 403, 403]]);
+    let wrong = json!({"self_serve_budget_policy": "any"});
+    let master = api.master();
+    let wrong = master.patch("/update/self_serve_settings", wrong).await;
+    assert_eq!(wrong.refused().0, 422);
+}
+
+on_both!(
+    an_alias_is_held_to_its_form_from_one_request_to_the_next,
+    alias
+);
+async fn alias(database: Database) {
+    let settings = json!({"enable_key_alias_format_validation": true});
+    both_ways(settings, database, async |api| {
+        let master = api.master();
+        let odd = json!({"key_alias": "a b"});
+        assert_eq!(master.post("/key/generate", odd.clone()).await.status, 422);
+        let off = json!({"enable_key_alias_format_validation": false});
+        master.patch("/update/self_serve_settings", off).await.ok();
+        master.new_key(odd).await;
+    })
+    .await;
+}

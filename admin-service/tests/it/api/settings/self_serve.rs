@@ -221,6 +221,33 @@ async fn status(database: Database) {
     assert!(told.contains("422") && !told.contains("429"), "{told}");
 }
 
+on_both!(
+    flags_of_the_proxy_reach_the_gateways_from_the_file_and_over_the_api,
+    flags
+);
+async fn flags(database: Database) {
+    let other = database.sibling().await;
+    let settings =
+        json!({"apply_user_budget_to_team_keys": true, "master_key_can_call_models": false});
+    let file = format!("{ONE_MODEL}\ngeneral_settings: {settings}\n");
+    let from_file = Api::configured(database, &file, Clock::System).await;
+    let over_api = Api::start(other).await;
+    let of = async |api: &Api| {
+        let told = crate::api::tags::settings(api).await;
+        [
+            told.apply_user_budget_to_team_keys,
+            told.master_key_can_call_models,
+        ]
+    };
+    assert_eq!(of(&over_api).await, [false, true], "as in LiteLLM");
+    patch(&over_api.master(), "/update/self_serve_settings", settings)
+        .await
+        .ok();
+    for api in [&from_file, &over_api] {
+        assert_eq!(of(api).await, [true, false]);
+    }
+}
+
 on_both!(what_one_service_sets_is_in_force_in_another, replicas);
 async fn replicas(database: Database) {
     let api = Api::start(database).await;

@@ -1,9 +1,10 @@
 //! `default_team_params`, field by field, and what is kept without effect.
 
 use serde_json::{Value, json};
+use tollkeeper_admin::clock::Clock;
 
 use super::self_serve::both_ways;
-use crate::api::clients::{Api, assert_has};
+use crate::api::clients::{Api, ONE_MODEL, assert_has};
 use crate::on_both;
 use crate::support::database::Database;
 
@@ -105,4 +106,45 @@ async fn single(database: Database) {
     let back = api.master().patch(path, back).await;
     assert_eq!(back.header("x-tollkeeper-unenforced-fields"), None);
     assert_eq!(back.ok()["settings"], json!({}));
+}
+
+on_both!(
+    a_proxy_admin_stays_out_of_the_teams_they_make_where_the_setting_says_so,
+    left_out
+);
+async fn left_out(database: Database) {
+    let other = database.sibling().await;
+    let settings = json!({"disable_auto_add_proxy_admin_to_teams": true});
+    let file = format!("{ONE_MODEL}\ngeneral_settings: {settings}\n");
+    let from_file = Api::configured(database, &file, Clock::System).await;
+    let over_api = Api::start(other).await;
+    let before = team(&over_api, json!({})).await;
+    assert_has(
+        &before["members_with_roles"],
+        &json!([{"role": "admin", "user_id": "default_user_id"}]),
+    );
+    let path = "/update/self_serve_settings";
+    over_api.master().patch(path, settings).await.ok();
+    for api in [from_file, over_api] {
+        assert_eq!(team(&api, json!({})).await["members_with_roles"], json!([]));
+        let admin = api.person("proxy_admin").await;
+        let listed = json!([{"role": "user", "user_id": admin.id}]);
+        let body = json!({ "members_with_roles": listed });
+        let made = admin.client.post("/team/new", body).await.ok();
+        assert_has(&made["members_with_roles"], &listed);
+        // Whoever else makes a team is in it.
+        let chief = api.person("internal_user").await;
+        let organization = json!({"organization_id": "o", "organization_alias": "o"});
+        let master = api.master();
+        master.post("/organization/new", organization).await.ok();
+        let member = json!({"role": "org_admin", "user_id": chief.id});
+        let member = json!({"organization_id": "o", "member": member});
+        master.post("/organization/member_add", member).await.ok();
+        let body = json!({"organization_id": "o"});
+        let made = chief.client.post("/team/new", body).await.ok();
+        assert_has(
+            &made["members_with_roles"],
+            &json!([{"role": "admin", "user_id": chief.id}]),
+        );
+    }
 }
