@@ -22,9 +22,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hyper::Method;
 use serde_json::{Map, Value};
 
-use crate::client::Client;
+use crate::client::{Client, request};
 use crate::process::Process;
 use crate::upstream::{Remember, Upstream};
 pub use admin::Admin;
@@ -198,6 +199,17 @@ impl Stack {
         reply
             .good()
             .with_context(|| format!("POST {path} with {body}"))
+    }
+
+    /// Changes something at the admin service as the administrator.
+    pub async fn patch_admin(&self, path: &str, body: &Value) -> Result<Value> {
+        let url = format!("{}{path}", self.admin.url());
+        let body_text = body.to_string().into();
+        let request = request(Method::PATCH, &url, Some(&self.master_key), body_text)?;
+        let reply = self.client.send(request).await?.whole().await?;
+        reply
+            .good()
+            .with_context(|| format!("PATCH {path} with {body}"))
     }
 
     /// Reads from the admin service as the administrator.

@@ -244,24 +244,14 @@ fn the_proxys_own_budget_holds_over_everybody_and_is_changed_without_a_restart()
             assert_eq!(count, 5, "five cents each within twenty-five");
             refused(&last, 422, "ExceededBudget: proxy over budget.");
             let change = json!({"max_budget": 0.3});
-            patch_settings(stack, &change).await?;
+            stack
+                .patch_admin("/update/self_serve_settings", &change)
+                .await?;
             let (count, last) = admitted(stack, [&keys[0], &keys[1]], &body, &tag).await?;
             assert_eq!((count, last.status), (6, 422));
             Ok(())
         },
     )
-}
-
-async fn patch_settings(stack: &Stack, body: &Value) -> Result<()> {
-    let url = format!("{}/update/self_serve_settings", stack.admin.url());
-    let request = tollkeeper_tests::client::request(
-        hyper::Method::PATCH,
-        &url,
-        Some(&stack.master_key),
-        body.to_string().into(),
-    )?;
-    stack.client.send(request).await?.whole().await?.good()?;
-    Ok(())
 }
 
 /// How often each of these objects was marked for its soft budget, by what it is.
