@@ -137,7 +137,8 @@ impl Caller {
     pub async fn prove(parts: &Parts, app: &App) -> Result<Self, ApiError> {
         let from = source(parts, app).map_or_else(String::new, |address| address.to_string());
         let cookie = session::cookie(&parts.headers, app, &from).await?;
-        let secret = match credential(&parts.headers, app.config.key_header.as_deref()) {
+        let settings = app.settings();
+        let secret = match credential(&parts.headers, settings.proxy.key_header.as_deref()) {
             Err(AccessRefusal::NoCredential) => match cookie {
                 Cookie::Absent => return Err(AccessRefusal::NoCredential.into()),
                 Cookie::Over(why) => return Err(why.into()),

@@ -90,8 +90,6 @@ pub struct Config {
     pub source: Option<FileSource>,
     /// How the service replaces keys' values by itself.
     pub rotation: RotationSettings,
-    /// `litellm_key_header_name`: the one header in which keys are looked for.
-    pub key_header: Option<String>,
     /// How people sign in.
     pub sign_in: SignIn,
     /// Sentences for the start-up log.

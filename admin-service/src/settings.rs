@@ -190,6 +190,7 @@ impl Settings {
         proxy.budget_exceeded_status = self.proxy.budget_exceeded_status;
         proxy.master_key_can_call_models = self.proxy.master_key_can_call_models;
         proxy.apply_user_budget_to_team_keys = self.proxy.apply_user_budget_to_team_keys;
+        proxy.key_header.clone_from(&self.proxy.key_header);
         proxy
             .user_header_name
             .clone_from(&self.proxy.user_header_name);

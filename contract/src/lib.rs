@@ -1,7 +1,7 @@
 //! What Tollkeeper's filter and admin service must agree on. Pure: no clock, no I/O, no async, no floats; builds for wasm32.
 //!
 //! One request, seen from here:
-//! 1. [`virtual_key`]: the secret becomes the hash under which everything else knows it.
+//! 1. [`key_header`], [`virtual_key`]: where the secret is found; it becomes the hash under which everything else knows it.
 //! 2. [`redis_key`], [`records`]: the hash leads to its index entry, that one to the records of key, user, team and member.
 //! 3. [`price`], [`usage`], [`money`]: what the request may cost at most, and later what it did cost.
 //! 4. [`script`]: admission against the scopes' [`limits`] within their [`window`]s, renewal, and settlement, each one atomic call.
@@ -16,6 +16,7 @@
 
 mod decimal;
 pub mod id;
+pub mod key_header;
 pub mod limits;
 pub mod model;
 pub mod money;

@@ -282,6 +282,10 @@ pub struct ProxySettings {
     /// Limits of a customer without a record.
     #[serde(skip_serializing_if = "Limits::is_unlimited")]
     pub customer_default: Limits,
+    /// The one header in which virtual keys are looked for, in lower case and one that [`crate::key_header::is_free`]: LiteLLM's
+    /// `litellm_key_header_name`. Without it every header that LiteLLM knows is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
     /// A request header that names the customer, in lower case: LiteLLM's `user_header_name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_header_name: Option<String>,
@@ -302,6 +306,7 @@ impl Default for ProxySettings {
             tags: BTreeMap::new(),
             budget: None,
             customer_default: Limits::default(),
+            key_header: None,
             user_header_name: None,
             user_header_mappings: Vec::new(),
         }

@@ -52,6 +52,9 @@ impl VirtualKey {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
+    /// In place of a hash where there is no key: nothing is known whose SHA-256 this is.
+    pub const NOBODYS: Self = Self([0; 32]);
+
     /// The raw digest.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -57,7 +57,6 @@ pub(super) fn read(
     let connections = general
         .whole("database_connection_pool_limit", 1, 1_000)?
         .unwrap_or(10);
-    let key_header = general.text("litellm_key_header_name")?;
     let sign_in = super::sign_in::read(&mut general, environment)?;
     general.finish(known::GENERAL, &mut warnings);
     litellm.finish(known::LITELLM, &mut warnings);
@@ -110,7 +109,6 @@ pub(super) fn read(
         file,
         source: None,
         rotation: rotation::read(environment)?,
-        key_header,
         sign_in,
         warnings,
     })

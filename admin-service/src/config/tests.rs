@@ -238,6 +238,23 @@ model_list:
 }
 
 #[test]
+fn the_header_of_keys_is_published_in_lower_case_and_means_nothing_else() {
+    let config = parse(
+        "general_settings: { litellm_key_header_name: X-My-Key }",
+        &[],
+    );
+    let settings = Live::of(config.unwrap().file).unwrap().now();
+    let mut proxy = contract::records::ProxySettings::default();
+    settings.apply_to(&mut proxy);
+    assert_eq!(proxy.key_header.as_deref(), Some("x-my-key"));
+    for wrong in ["Host", "a b", "x-litellm-tags"] {
+        let text = format!("general_settings: {{ litellm_key_header_name: {wrong} }}");
+        let path = "general_settings.litellm_key_header_name: expected the name of a header";
+        assert!(refused(&text).starts_with(path));
+    }
+}
+
+#[test]
 fn more_than_one_partition_is_refused() {
     for partitions in [0, 4] {
         let options = Options {

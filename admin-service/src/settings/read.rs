@@ -1,6 +1,7 @@
 //! What the values of the hot settings must be, whether they come from the file or from the database.
 
 use chrono::NaiveTime;
+use contract::key_header;
 use contract::money::NanoUsd;
 use serde_json::{Map, Value};
 
@@ -144,6 +145,11 @@ pub(crate) fn take(
     if let Some(flag) = general.flag("apply_user_budget_to_team_keys")? {
         settings.proxy.apply_user_budget_to_team_keys = flag;
     }
+    let free = "the name of a header that means nothing else";
+    settings.proxy.key_header = general.read("litellm_key_header_name", free, |name| {
+        let name = name.as_str()?.to_ascii_lowercase();
+        key_header::is_free(&name).then_some(name)
+    })?;
     let name = general.text("user_header_name")?;
     settings.proxy.user_header_name = name.map(|name| name.to_ascii_lowercase());
     let mappings = "a list of mappings with header_name and litellm_user_role";

@@ -168,6 +168,7 @@ fn the_other_records_are_read_as_they_were_written() {
         tags: BTreeMap::from([("a".to_owned(), limits())]),
         budget: limits().budget,
         customer_default: limits(),
+        key_header: Some("x-my-key".to_owned()),
         user_header_name: Some("x-user".to_owned()),
         user_header_mappings: vec!["x-email".to_owned()],
         ..ProxySettings::default()

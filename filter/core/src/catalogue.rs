@@ -9,9 +9,12 @@ use contract::records::{ModelRecord, ProxySettings};
 
 use crate::cache::Generations;
 use crate::clock::Now;
+use crate::key_place::KeyPlace;
 
 /// Models kept.
 const MODELS: usize = 1_024;
+/// How long a marker that was read says enough to refuse a request by, without asking again.
+const SEEN_MS: u64 = 1_000;
 /// How long one marker may lag behind another: the admin service writes them one after the other.
 const LAG_MS: u64 = 2_000;
 
@@ -20,7 +23,11 @@ const LAG_MS: u64 = 2_000;
 pub(crate) struct Catalogue {
     rev: Rev,
     since: Now,
+    /// When a marker last carried this revision.
+    seen: Now,
     settings: Option<Rc<ProxySettings>>,
+    /// Where the last settings that were read look for keys.
+    key_place: Option<KeyPlace>,
     models: Generations<String, Rc<ModelRecord>>,
 }
 
@@ -29,7 +36,9 @@ impl Default for Catalogue {
         Self {
             rev: Rev::default(),
             since: Now::default(),
+            seen: Now::default(),
             settings: None,
+            key_place: None,
             models: Generations::new(MODELS),
         }
     }
@@ -49,6 +58,9 @@ impl Catalogue {
             self.since = now;
             self.settings = None;
             self.models.clear();
+        }
+        if order != Ordering::Less {
+            self.seen = now;
         }
         order
     }
@@ -72,8 +84,19 @@ impl Catalogue {
         self.settings.clone()
     }
 
+    /// Whether the settings known were in force a moment ago.
+    pub(crate) const fn is_recent(&self, now: Now) -> bool {
+        self.settings.is_some() && now.since(self.seen) < SEEN_MS
+    }
+
+    /// Where keys are looked for, by the last settings that were read, in date or not.
+    pub(crate) const fn key_place(&self) -> Option<&KeyPlace> {
+        self.key_place.as_ref()
+    }
+
     /// Takes settings read under the revision known.
     pub(crate) fn learn_settings(&mut self, settings: ProxySettings) {
+        self.key_place = Some(KeyPlace::of(settings.key_header.as_deref()));
         self.settings = Some(Rc::new(settings));
     }
 

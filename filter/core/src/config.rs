@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use contract::key_header;
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -23,8 +24,7 @@ pub struct Config {
     pub default_output_cap: u64,
     /// What to do while Redis fails.
     pub on_store_failure: OnStoreFailure,
-    /// The one header in which virtual keys are looked for, in lower case; LiteLLM's `litellm_key_header_name`. Without it every header that
-    /// LiteLLM knows is read.
+    /// The one header in which virtual keys are looked for, in lower case. Without it the published settings say where.
     pub key_header: Option<String>,
     /// Tests only: tell the upstream when, by Redis's clock, its request was admitted.
     pub admission_header: bool,
@@ -51,29 +51,6 @@ pub enum OnStoreFailure {
     /// Admit keys that Redis confirmed within the last minute; settle later.
     Allow,
 }
-
-/// Headers that mean something to HTTP, to Envoy or to the spend log: no key may stand in them.
-const TAKEN: [&str; 17] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-litellm-customer-id",
-    "x-litellm-end-user-id",
-    "x-litellm-tags",
-    "x-request-id",
-];
-/// Likewise.
-const TAKEN_PREFIXES: [&str; 3] = ["x-envoy-", "x-forwarded-", "x-tollkeeper-"];
 
 /// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +133,7 @@ impl Config {
         if self
             .key_header
             .as_deref()
-            .is_some_and(|name| !is_free_header(name))
+            .is_some_and(|name| !key_header::is_free(name))
         {
             return Err(ConfigError(
                 "key_header: expected the name of a header in lower case, one with no other meaning"
@@ -165,18 +142,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// Whether `name` is a header's in the form in which Envoy shows it, and the header may be taken away from a request that goes upstream.
-fn is_free_header(name: &str) -> bool {
-    // RFC 9110, 5.6.2.
-    let letter = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
-    };
-    !name.is_empty()
-        && name.bytes().all(letter)
-        && !TAKEN.contains(&name)
-        && !TAKEN_PREFIXES.iter().any(|taken| name.starts_with(taken))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod catalogue;
 mod customers;
 mod glob;
 mod id_source;
+mod key_place;
 mod key_state;
 mod outbox;
 mod renewals;

@@ -27,6 +27,7 @@ use crate::customers::Customers;
 use crate::effect::{Effect, Level};
 use crate::event::{CallId, StoreFailure};
 use crate::id_source::IdSource;
+use crate::key_place::KeyPlace;
 use crate::key_state::KeyState;
 use crate::metric::Metric;
 use crate::outbox::Finished;
@@ -42,6 +43,8 @@ const ROOM: usize = 16_384;
 /// The state of one VM, apart from its exchanges.
 pub struct Worker {
     pub(crate) config: Config,
+    /// `key_header` of the configuration.
+    configured_place: Option<KeyPlace>,
     pub(crate) catalogue: Catalogue,
     pub(crate) customers: Customers,
     ids: IdSource,
@@ -64,7 +67,9 @@ pub struct Worker {
 impl Worker {
     /// A worker at its start. `seed`: 16 bytes from a cryptographic generator, different in every VM.
     pub fn new(config: Config, seed: [u8; 16], now: Now) -> Self {
+        let header = config.key_header.as_deref();
         let mut worker = Self {
+            configured_place: header.map(|name| KeyPlace::of(Some(name))),
             config,
             catalogue: Catalogue::default(),
             customers: Customers::default(),
@@ -182,6 +187,19 @@ impl Worker {
     /// Redis told its time in answer to a call made at `sent`.
     pub(crate) fn learn_time(&mut self, sent: Now, now: Now, redis_ms: u64) {
         self.clock.learn(sent, now, redis_ms);
+    }
+
+    /// Whether a request without a key in that place may be refused at once. Else the place may be another by now: were nobody's key looked up
+    /// any more, no worker would ever hear of it.
+    pub(crate) const fn key_place_is_certain(&self, now: Now) -> bool {
+        self.configured_place.is_some() || self.catalogue.is_recent(now)
+    }
+
+    /// Where keys are looked for: where the configuration says, else where the settings do; `None` before these were read once.
+    pub(crate) fn key_place(&self) -> Option<&KeyPlace> {
+        self.configured_place
+            .as_ref()
+            .or_else(|| self.catalogue.key_place())
     }
 
     /// A key's state, with its scopes as the settings want them now.

@@ -1,13 +1,15 @@
 //! What the administrator decides holds from the next request on, on every worker; what a key may not do never reaches the upstream.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use tollkeeper_tests::client::Reply;
+use tollkeeper_tests::clock;
 use tollkeeper_tests::stack::Stack;
 
-use crate::gateway::{Caller, capped, chat, records, shared, tag, with};
+use crate::gateway::{Caller, SOON, alone, capped, chat, records, shared, tag, with};
 
 /// One request on each of several connections to every Envoy, so that every worker has answered.
 async fn everywhere(stack: &Stack, key: &str, body: &Value) -> Result<Vec<Reply>> {
@@ -224,4 +226,54 @@ fn the_master_key_may_call_models_and_is_metered() -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
+}
+
+#[test]
+fn the_header_of_keys_is_told_to_every_worker_by_the_admin_services_file_alone() -> Result<()> {
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/config.yaml");
+    let shipped = std::fs::read_to_string(shipped)?;
+    let name = format!("key-header-{}.yaml", std::process::id());
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, &shipped)?;
+    let config = file.clone();
+    alone(
+        "key-header",
+        |options| {
+            options.config = Some(config);
+            options.envoys = 2;
+            options.workers = 2;
+        },
+        async |stack| {
+            let key = stack.key(&json!({})).await?;
+            let body = capped("[[tokens=1]]", 1);
+            assert_eq!(statuses(&everywhere(stack, &key, &body).await?), [200]);
+            let text =
+                format!("{shipped}general_settings: {{ litellm_key_header_name: X-My-Key }}\n");
+            let new = file.with_extension("new");
+            std::fs::write(&new, text)?;
+            std::fs::rename(&new, &file)?;
+            let started = clock::now();
+            loop {
+                let seen = statuses(&everywhere(stack, &key, &body).await?);
+                if seen == [401] {
+                    break;
+                }
+                assert!(started.elapsed() < SOON, "{seen:?}");
+            }
+            for number in 0..12 {
+                let base = stack.envoys[number % 2].url();
+                let request = hyper::Request::post(format!("{base}/v1/chat/completions"))
+                    .header("x-my-key", &key)
+                    .header("authorization", "Bearer sk-of-somebody-else")
+                    .header("content-type", "application/json")
+                    .body(http_body_util::Full::from(body.to_string()))?;
+                let reply = stack.client.send(request).await?.whole().await?;
+                assert_eq!(reply.status, 200, "{}", reply.text());
+            }
+            let calls = records(stack).all();
+            assert!(!format!("{calls:?}").contains(&key));
+            std::fs::remove_file(&file)?;
+            Ok(())
+        },
+    )
 }

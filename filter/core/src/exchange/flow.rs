@@ -25,7 +25,11 @@ pub(crate) fn begin(
 ) -> State {
     let settings = turn.worker.catalogue.settings();
     let config = turn.worker.config();
-    let request = match super::request::read(headers, peer, config, settings.as_deref()) {
+    let place = (
+        turn.worker.key_place(),
+        turn.worker.key_place_is_certain(turn.now),
+    );
+    let request = match super::request::read(headers, peer, config, settings.as_deref(), place) {
         Ok(request) => request,
         Err(refusal) => return turn.refuse(&refusal),
     };
@@ -37,7 +41,8 @@ pub(crate) fn begin(
         Body::None
     };
     // A list of models is not compared with Redis by an admission, so it is never made from memory.
-    let known = turn.worker.known_key(&request.hash).filter(|_| metered);
+    let by_memory = metered && request.unread.is_none();
+    let known = turn.worker.known_key(&request.hash).filter(|_| by_memory);
     let mut request = request;
     let lookup = match known {
         Some(state) if turn.worker.store_answers() || may_do_without_store(turn, &state) => {
@@ -164,6 +169,7 @@ fn checked(
         .catalogue
         .settings()
         .ok_or(Refusal::Unavailable(Unavailable::NotReady))?;
+    lookup::in_place(turn, request)?;
     let wanted = static_check::Wanted {
         route: request.route,
         calls_model: matches!(request.target, Target::Metered(_)),

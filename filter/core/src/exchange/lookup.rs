@@ -11,9 +11,11 @@ use contract::redis_key::Partition;
 use contract::script::{By, Call as _, Found, LookUp, ScriptError};
 
 use super::refusal::{Refusal, Unavailable};
+use super::request;
 use super::state::{Gathering, Lookup, Request};
 use super::turn::{Outcome, Turn};
 use crate::effect::{Effect, Level};
+use crate::key_place::KeyPlace;
 use crate::key_state::{Built, KeyState, ReadRecord};
 use crate::metric::Metric;
 
@@ -79,6 +81,15 @@ pub(crate) fn arrived(
     };
     turn.worker.store_answered();
     turn.worker.learn_time(pending.sent, turn.now, found.now_ms);
+    if let Some(headers) = request.unread.take() {
+        let ready = open(turn, found.index.as_deref())?;
+        take_settings(turn, &ready, found.settings.as_deref())?;
+        let place = turn.worker.key_place().cloned();
+        let place = place.unwrap_or(KeyPlace::Anywhere);
+        if request::identify(request, &headers, &place)? {
+            return start(turn, request);
+        }
+    }
     let state = known(turn, request, &found)?;
     turn.worker.remember_key(Rc::clone(&state));
     Ok(Lookup::Known(state))
@@ -88,6 +99,7 @@ pub(crate) fn arrived(
 fn known(turn: &mut Turn<'_>, request: &Request, found: &Found) -> Result<Rc<KeyState>, Refusal> {
     let ready = open(turn, found.index.as_deref())?;
     take_settings(turn, &ready, found.settings.as_deref())?;
+    in_place(turn, request)?;
     let Some(entry) = &found.entry else {
         turn.worker.forget_key(&request.hash);
         return Err(Refusal::UnknownKey);
@@ -108,6 +120,15 @@ fn known(turn: &mut Turn<'_>, request: &Request, found: &Found) -> Result<Rc<Key
     }
     open(turn, found.partition.as_deref())?;
     key_state(turn, request, &entry, &found.records)
+}
+
+/// Nothing is said of the key of a request that was read before another header counted: what it presents there was not looked at.
+pub(crate) fn in_place(turn: &Turn<'_>, request: &Request) -> Result<(), Refusal> {
+    if turn.worker.key_place() == Some(&request.key_place) {
+        Ok(())
+    } else {
+        Err(Refusal::Unavailable(Unavailable::NotReady))
+    }
 }
 
 /// A reply that is no answer counts as a failure of Redis.

@@ -2,10 +2,11 @@
 //! hold anything.
 
 use contract::records::ProxySettings;
-use contract::virtual_key::VirtualKey;
+use contract::virtual_key::{KeyHash, VirtualKey};
 
 use crate::config::Config;
 use crate::event::Headers;
+use crate::key_place::KeyPlace;
 use crate::route::{Route, split_query};
 
 use super::auth;
@@ -32,6 +33,7 @@ pub(super) fn read(
     peer: Option<&[u8]>,
     config: &Config,
     settings: Option<&ProxySettings>,
+    (place, certain): (Option<&KeyPlace>, bool),
 ) -> Result<Request, Refusal> {
     let value = |wanted: &[u8]| {
         headers
@@ -47,8 +49,12 @@ pub(super) fn read(
         Route::WrongMethod(expected) => return Err(Refusal::WrongMethod { expected }),
         Route::Unknown => return Err(Refusal::UnknownRoute),
     };
-    let key_header = config.key_header.as_deref();
-    let key = auth::key(headers, query, key_header)?;
+    // Where the place is not known yet, what stands everywhere is most likely the key; it is looked at again when the place is known.
+    let key = match auth::key(headers, query, place.and_then(KeyPlace::header)) {
+        Err(refusal) if certain => return Err(refusal),
+        key => key.ok(),
+    };
+    let is_read = place.is_some() && key.is_some();
     let plain = |encoding: &[u8]| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
     if headers
         .iter()
@@ -74,9 +80,14 @@ pub(super) fn read(
     Ok(Request {
         target,
         route,
-        hash: key.hash(),
+        hash: key.as_ref().map_or(KeyHash::NOBODYS, VirtualKey::hash),
+        key_place: place.cloned().unwrap_or(KeyPlace::Anywhere),
+        unread: (!is_read).then(|| headers.clone()),
         headers: ToForward {
-            remove: removed(headers, &key, key_header),
+            remove: match (&key, place) {
+                (Some(key), Some(place)) => removed(headers, key, place.header()),
+                _ => Vec::new(),
+            },
             path: upstream_path(path, route, query),
             has_length: length.is_some(),
         },
@@ -99,6 +110,22 @@ pub(super) fn read(
         id: None,
         lagging: None,
     })
+}
+
+/// Takes the key of a request from `place`, which was not known when the request began. Answers whether it is another than was thought.
+pub(super) fn identify(
+    request: &mut Request,
+    headers: &Headers,
+    place: &KeyPlace,
+) -> Result<bool, Refusal> {
+    let mut paths = headers.iter().filter(|(name, _)| name == b":path");
+    let path = paths.next().map_or(&[][..], |(_, value)| value);
+    let (_, query) = split_query(path);
+    let key = auth::key(headers, query, place.header())?;
+    request.headers.remove = removed(headers, &key, place.header());
+    request.key_place = place.clone();
+    let thought = std::mem::replace(&mut request.hash, key.hash());
+    Ok(thought != request.hash)
 }
 
 /// What stays behind: every credential, counted or not, our own names, and whatever else shows the key.

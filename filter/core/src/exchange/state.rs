@@ -15,6 +15,7 @@ use super::turn::Pending;
 use crate::clock::Now;
 use crate::event::Headers;
 use crate::json_scan::{RequestFacts, RequestScan};
+use crate::key_place::KeyPlace;
 use crate::key_state::KeyState;
 use crate::route::Api;
 use crate::scopes::Scopes;
@@ -47,6 +48,10 @@ pub(crate) struct Request {
     pub client_ip: Option<String>,
     /// The end user whom headers name.
     pub end_user: Option<String>,
+    /// Where the key was looked for.
+    pub key_place: KeyPlace,
+    /// The request's headers, where it is not known yet where to look for the key.
+    pub unread: Option<Headers>,
     /// Headers that may name the end user too, as settings say.
     pub other_headers: Headers,
     /// The tags that headers name.

@@ -11,6 +11,7 @@ mod answers;
 mod carry;
 mod failures;
 mod hostile;
+mod key_header;
 mod random;
 mod redis;
 mod refusals;

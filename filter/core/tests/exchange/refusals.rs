@@ -135,7 +135,11 @@ fn a_request_without_key_or_with_an_unknown_one_is_unauthenticated() {
         other.message(),
         "LiteLLM Virtual Key expected. Received=abcd****ijkl, expected to start with 'sk-'."
     );
-    assert_eq!(world.redis.log, Vec::<String>::new());
+    assert_eq!(
+        world.redis.log,
+        ["LookUp"],
+        "the first tells where keys are looked for"
+    );
     let unknown = world.send(
         &headers("POST", "/v1/chat/completions", &[("api-key", "sk-nobody")]),
         HELLO.as_bytes(),

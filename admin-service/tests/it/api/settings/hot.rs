@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contract::window::BudgetWindow;
+use reqwest::Method;
 use serde_json::json;
 use tollkeeper_admin::clock::Clock;
 use tollkeeper_admin::config::{Config, Environment, Options};
@@ -111,6 +112,42 @@ async fn calendar(api: &Api, key: &serde_json::Value) -> Vec<u64> {
     match record.value.limits.budget.unwrap().window {
         BudgetWindow::Calendar(boundaries) => boundaries,
         other => panic!("expected a calendar, found {other:?}"),
+    }
+}
+
+on_both!(
+    the_header_of_keys_counts_here_and_is_published_when_the_file_names_it,
+    key_header
+);
+async fn key_header(database: Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    write(&path, "{}");
+    let redis = TestRedis::start().await;
+    let service = with_file(&database, &redis, &path).await;
+    let api = Api::of(service, redis, database).await;
+    let ask = async |header: &str| {
+        let headers = [(header, MASTER)];
+        let client = api.anonymous();
+        let answer = client.call_with(Method::GET, "/key/list", None, &headers);
+        answer.await.status.as_u16()
+    };
+    assert_eq!([ask("x-api-key").await, ask("x-my-key").await], [200, 401]);
+    let text = format!("{ONE_MODEL}general_settings: {{ litellm_key_header_name: X-My-Key }}\n");
+    // From before the change, so that none of what it writes is missed.
+    let mut changes = api.service.app().store.changes();
+    let new = path.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    until(&api, |settings| settings.proxy.key_header.is_some()).await;
+    assert_eq!([ask("x-api-key").await, ask("x-my-key").await], [401, 200]);
+    loop {
+        wait_until_published(&api).await;
+        let told = crate::api::tags::settings(&api).await.key_header;
+        if told.as_deref() == Some("x-my-key") {
+            break;
+        }
+        changes.changed().await.unwrap();
     }
 }
 
