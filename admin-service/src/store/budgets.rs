@@ -269,6 +269,19 @@ pub async fn put<R: Writes>(
     write(tx, by, before, row).await
 }
 
+/// Writes a new row; one of its id that is there already is a duplicate, whenever it came there.
+pub async fn insert<R: Writes>(
+    tx: &mut Tx,
+    by: &Authorized<R>,
+    row: &mut BudgetRow,
+) -> Result<(), StoreError> {
+    row.created_at = tx.now_us();
+    row.created_by = by.caller.user_id.clone().unwrap_or_default();
+    row.updated_at = row.created_at;
+    row.updated_by.clone_from(&row.created_by);
+    write(tx, by, None, row).await
+}
+
 /// Writes a new row that was made elsewhere, when and by whom it says.
 pub async fn bring<R: Writes>(
     tx: &mut Tx,

@@ -61,7 +61,7 @@ impl Change for New<'_> {
         {
             return Err(BudgetRefusal::BudgetExists(row.budget_id).into());
         }
-        budgets::put(tx, self.by, &mut row).await?;
+        budgets::insert(tx, self.by, &mut row).await?;
         follow_default(tx, self.app, &row.budget_id).await?;
         Ok(row)
     }
