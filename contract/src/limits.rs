@@ -9,9 +9,9 @@ use crate::window::BudgetWindow;
 
 /// What an object may use. `None` is no limit; zero admits nothing.
 ///
-/// The scope of the object's own name carries the first four, as they are at the time. Every further window and every model is a scope of its own, whose name is
-/// derived from the object's ([`crate::redis_key::RecordId::window`], [`crate::redis_key::RecordId::of_model`]), so the scripts know four
-/// kinds of limits and no more.
+/// The scope of the object's own name carries the first four, as they are at the time. Every further window and every model is a scope of its
+/// own, whose name is derived from the object's ([`crate::redis_key::RecordId::window`], [`crate::redis_key::RecordId::of_model`]), so the
+/// scripts know four kinds of limits and no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -59,6 +59,14 @@ impl Limits {
     /// Whether nothing is limited.
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The most that may be spent in one window of `budget` at `now_ms`, Redis time; `None` is no limit.
+    pub fn max_budget(&self, now_ms: u64) -> Option<NanoUsd> {
+        let max = self.budget.as_ref()?.max;
+        let raise = self.raise.filter(|raise| raise.until_ms > now_ms);
+        let raised = |raise: Raise| max.checked_add(raise.by).unwrap_or(NanoUsd::MAX);
+        Some(raise.map_or(max, raised))
     }
 }
 

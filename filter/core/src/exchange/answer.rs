@@ -96,7 +96,9 @@ fn client_headers(turn: &mut Turn<'_>, answering: &Answering, headers: &Headers)
         ),
         (
             "x-litellm-key-max-budget",
-            limits.budget.as_ref().map(|budget| budget.max.to_string()),
+            limits
+                .max_budget(turn.redis_ms())
+                .map(|max| max.to_string()),
         ),
     ];
     turn.effects.extend(

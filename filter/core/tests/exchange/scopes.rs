@@ -653,10 +653,14 @@ fn a_raised_budget_is_what_it_was_from_the_end_of_the_raise_on() {
         world.now = until_ms - AHEAD - 1;
         let mut last = world.chat(HELLO);
         assert!(last.resumed(), "{who}: until its end");
+        world.now += 1;
         world.answer(&mut last, "200", ANSWER);
         world.tick();
+        if who == "key" {
+            let shown = [one, last].map(|client| client.shown_header("x-litellm-key-max-budget"));
+            assert_eq!(shown, [Some("0.001".to_owned()), Some("0.0".to_owned())]);
+        }
         // Nobody publishes another record, and nobody asks for one.
-        world.now += 1;
         let refused = world.chat(HELLO);
         assert_eq!(refused.refusal().0, 422, "{who}");
         let message = refused.message();
