@@ -106,8 +106,8 @@ const MOST: usize = 1_000;
 /// Most sums that are read for it.
 const MOST_SUMS: u32 = 20_000;
 /// Keys and users that a report of everybody names.
-pub(in crate::routes) const MOST_KEYS: u32 = 1_000;
-pub(in crate::routes) const MOST_USERS: u32 = 500;
+pub(in crate::routes) const MOST_KEYS: u32 = 500;
+pub(in crate::routes) const MOST_USERS: u32 = 250;
 
 /// Sums by entity, and by model within each.
 pub(in crate::routes) async fn by_entity(

@@ -204,9 +204,9 @@ fn parts<'a>(
     })
 }
 
-/// Keys that are looked at for the ones that spent most: where thousands spend alike, which of them is first says little, and adding all of them
+/// Keys that are looked at for the ones that spent most: where hundreds spend alike, which of them is first says little, and adding all of them
 /// up would take seconds.
-const MOST_LOOKED_AT: i64 = 1_000;
+const MOST_LOOKED_AT: i64 = 512;
 
 /// The `most` keys that spent most in these days. Where these are all days there are, what keys ever spent says it. Else keys are looked at in
 /// the order of what they have ever spent, which is at least what they spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
@@ -219,6 +219,7 @@ pub async fn heaviest_keys(
     if is_whole(connection, days).await? {
         return spent_ever(connection, most).await;
     }
+    let longest = MOST_LOOKED_AT.max(most.into());
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut best: Vec<KeySpend> = Vec::new();
     let (mut looked_at, mut part) = (0_i64, 256_i64);
@@ -243,7 +244,7 @@ pub async fn heaviest_keys(
             break;
         }
         looked_at += part;
-        part = (part * 4).min(MOST_LOOKED_AT - looked_at);
+        part = (part * 4).min(longest - looked_at);
         if part <= 0 {
             break;
         }

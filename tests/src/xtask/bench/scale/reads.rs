@@ -54,7 +54,17 @@ fn lists(size: Size) -> Vec<Read> {
             "/user/list?page_size=100&sort_by=spend&sort_order=desc",
             users,
         ),
-        page("/v2/team/list", "/v2/team/list?page_size=100", 1),
+        page(
+            "/key/list by spend",
+            "/key/list?size=100&sort_by=spend",
+            keys,
+        ),
+        page(
+            "/v2/team/list",
+            "/v2/team/list?page_size=10",
+            (size.users / 1_000).max(1),
+        ),
+        page("/v2/team/list, 100 teams", "/v2/team/list?page_size=100", 1),
         of(
             "/user/info of a user",
             "/user/info?user_id=user-{}",
