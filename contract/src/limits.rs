@@ -65,8 +65,7 @@ impl Limits {
     pub fn max_budget(&self, now_ms: u64) -> Option<NanoUsd> {
         let max = self.budget.as_ref()?.max;
         let raise = self.raise.filter(|raise| raise.until_ms > now_ms);
-        let raised = |raise: Raise| max.checked_add(raise.by).unwrap_or(NanoUsd::MAX);
-        Some(raise.map_or(max, raised))
+        Some(raise.map_or(max, |raise| raise.on(max)))
     }
 }
 
@@ -87,6 +86,13 @@ pub struct Raise {
     pub by: NanoUsd,
     /// Redis time in ms from which on it is none.
     pub until_ms: u64,
+}
+
+impl Raise {
+    /// The most that may be spent while it lasts, of a budget with this most.
+    pub fn on(self, max: NanoUsd) -> NanoUsd {
+        max.checked_add(self.by).unwrap_or(NanoUsd::MAX)
+    }
 }
 
 /// Which limit.

@@ -231,7 +231,7 @@ impl Object<'_> {
     fn raised(&self, at: usize) -> Option<Raised> {
         let (raise, mut scope) = (self.limits.raise?, self.whole());
         let budget = scope.limits.budget.as_mut().filter(|_| self.binds)?;
-        budget.max = budget.max.checked_add(raise.by).unwrap_or(NanoUsd::MAX);
+        budget.max = raise.on(budget.max);
         Some(Raised {
             at,
             until_ms: raise.until_ms,

@@ -165,7 +165,7 @@ pub async fn spent_by_day(
             "SELECT {names}, STRING_AGG(date || ' ' || CAST(spend AS TEXT) || ' ' || CAST(tokens AS TEXT), ',') FROM \
              (SELECT {names}, date, CAST(SUM(spend) AS BIGINT) AS spend, \
              CAST(SUM(prompt_tokens + completion_tokens) AS BIGINT) AS tokens \
-             FROM {table} {clause} GROUP BY {names}, date) AS days GROUP BY {names}"
+             FROM {table} {clause} GROUP BY {names}, date) AS days GROUP BY {names} ORDER BY {names}"
         );
         for row in conditions.fetch(connection, statement).await? {
             let packed: String = row.try_get(by.len())?;
@@ -189,7 +189,7 @@ fn read_day(text: &str) -> Option<DaySpend> {
     words.next().is_none().then_some(day)
 }
 
-/// The same of a hundred of these keys or users each.
+/// What is asked of all, asked of a hundred of these keys or users at a time.
 fn parts<'a>(
     which: &'a Which,
     (of, names): (By, &'a [String]),
@@ -209,8 +209,8 @@ fn parts<'a>(
 const MOST_LOOKED_AT: i64 = 512;
 
 /// The `most` keys that spent most in these days. Where these are all days there are, what keys ever spent says it. Else keys are looked at in
-/// the order of what they have ever spent, which is at least what they spent in these days: once the next one ever spent less than the last of the best, no other can be among them. The search ends after
-/// [`MOST_LOOKED_AT`] all the same.
+/// the order of what they have ever spent, which is at least what they spent in these days: once the next one ever spent less than the last of
+/// the best, no other can be among them. The search ends after [`MOST_LOOKED_AT`] all the same, or after `most` where that is more.
 pub async fn heaviest_keys(
     connection: &mut AnyConnection,
     days: &Days,
